@@ -1,0 +1,50 @@
+# Every target does its own set-up: Python 3.11, make and the package registries are all it needs.
+# The first run of a target that needs a Kubernetes builds one from source (once per user, minutes); see docs/how-to/local-cluster.md.
+
+PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3))
+BIN := .venv/bin
+PYTEST_ARGS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint fix cluster cluster-down torture bench-plan clean environment programs
+
+help: ## show the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
+
+run: environment ## the story: plan, apply, drift and repair on a local Kubernetes
+	@$(BIN)/python -m dev.story
+
+test: lint programs ## lint, then all tests but the long fault suites
+	@echo "== tests"
+	@$(BIN)/pytest -n auto --dist loadfile -m "not torture" $(PYTEST_ARGS)
+
+lint: environment ## formatting, style, types, import layers
+	@echo "== ruff format" && $(BIN)/ruff format --check --quiet
+	@echo "== ruff check" && $(BIN)/ruff check --quiet
+	@echo "== mypy" && $(BIN)/mypy
+	@echo "== import layers" && $(BIN)/lint-imports
+
+fix: environment ## format, and mend what ruff can mend
+	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
+
+cluster: environment ## leave a local Kubernetes running
+	@$(BIN)/python -m dev.cluster up
+
+cluster-down: environment ## end it
+	@$(BIN)/python -m dev.cluster down
+
+torture: environment programs ## the fault suites at full size, with a printed seed
+	@$(BIN)/pytest -m torture -s $(PYTEST_ARGS)
+
+bench-plan: environment ## planner and command line, against their goals
+	@$(BIN)/python -m benchmarks.plan
+
+clean: ## remove what was made here; builds in the user's cache stay
+	@test ! -x $(BIN)/python || $(BIN)/python -m dev.cluster down
+	rm -rf .venv .tools .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+
+environment:
+	@$(PYTHON) -m dev.bootstrap
+
+programs: environment
+	@$(BIN)/python -m dev.cluster build

@@ -1,0 +1,1 @@
+"""The promises that only a real API server can test."""
