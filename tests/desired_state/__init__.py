@@ -1,0 +1,1 @@
+"""Promises about what was asked: pure, plain calls and tables, milliseconds."""
