@@ -55,6 +55,8 @@ class Reason(StrEnum):
     """A claim is never deleted by an update."""
     SMALLER_VOLUME = "smaller-volume"
     NOT_EXPANDABLE = "not-expandable"
+    BEING_DELETED = "being-deleted"
+    """Somebody asked for its deletion: it is created again when it is gone, or awaited when it is not desired."""
     DRIFT_IGNORED = "drift-ignored"
     """By `orchest.io/ignore-drift`, or the drift mode is not `correct`."""
 

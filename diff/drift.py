@@ -1,0 +1,112 @@
+"""What to do about fields that somebody else changed: the drift mode and the ignore rules, both annotations of the OrchestCluster.
+
+`orchest.io/drift` is `correct` (the default), `warn` or `observe`. `orchest.io/ignore-drift` lists fields that others may
+change, separated by commas or new lines: a JSON pointer, with `Kind/name:` before it when it is meant for one object only, as
+in `Deployment/orchest-api:/spec/replicas`. In a pointer an entry of a keyed list is named by its merge key: `.../env/LEVEL`.
+
+A field that is left to others is not sent either: server-side apply would take it back.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from diff.merge_keys import merge_keys
+from diff.paths import Element, child_at, element_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from desired_state.objects import Json, ObjectKey
+    from diff.paths import Path, Step
+
+MODE_ANNOTATION = "orchest.io/drift"
+IGNORE_ANNOTATION = "orchest.io/ignore-drift"
+
+
+class DriftMode(StrEnum):
+    CORRECT = "correct"
+    WARN = "warn"
+    """Left as it is, with a warning in the plan."""
+    OBSERVE = "observe"
+    """Left as it is and shown."""
+
+
+@dataclass(frozen=True, slots=True)
+class IgnoreRule:
+    kind: str
+    """"" for every object."""
+    name: str
+    pointer: tuple[str, ...]
+
+    def covers(self, key: ObjectKey, path: Path) -> bool:
+        """Whether `path` is the field named or lies below it."""
+        if self.kind and (self.kind, self.name) != (key.kind, key.name):
+            return False
+        return tuple(_segment(step) for step in path[: len(self.pointer)]) == self.pointer
+
+
+@dataclass(frozen=True, slots=True)
+class DriftPolicy:
+    mode: DriftMode
+    rules: tuple[IgnoreRule, ...]
+
+    def leaves_alone(self, key: ObjectKey, path: Path) -> bool:
+        return self.mode is not DriftMode.CORRECT or any(rule.covers(key, path) for rule in self.rules)
+
+
+def drift_policy(cluster: Mapping[str, Json]) -> DriftPolicy:
+    """Read from the OrchestCluster as Git has it. Raises ValueError for an unknown mode or a rule without a pointer."""
+    annotations = cluster["metadata"].get("annotations") or {}
+    mode = DriftMode(annotations.get(MODE_ANNOTATION) or DriftMode.CORRECT)
+    texts = re.split(r"[,\n]", annotations.get(IGNORE_ANNOTATION) or "")
+    return DriftPolicy(mode, tuple(parse_rule(text.strip()) for text in texts if text.strip()))
+
+
+def parse_rule(text: str) -> IgnoreRule:
+    """`[Kind/name:]/json/pointer`. Raises ValueError when there is no pointer."""
+    target, separator, pointer = text.partition(":/")
+    if not separator:
+        target, pointer = "", text.removeprefix("/") if text.startswith("/") else ""
+    kind, _, name = target.partition("/")
+    if not pointer or bool(kind) != bool(name):
+        raise ValueError(
+            f'{text!r} is no ignore rule: write "/spec/replicas" or "Deployment/orchest-api:/spec/replicas"'
+        )
+    return IgnoreRule(kind, name, tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")))
+
+
+def ignored_paths(policy: DriftPolicy, key: ObjectKey, content: Mapping[str, Json]) -> tuple[Path, ...]:
+    """Where the ignore rules for this object point to, as far as `content` has something there."""
+    if not policy.rules:
+        return ()
+    rules = (rule for rule in policy.rules if not rule.kind or (rule.kind, rule.name) == (key.kind, key.name))
+    return tuple(path for rule in rules if (path := _pointed_at(content, rule.pointer)))
+
+
+def _pointed_at(content: Json, pointer: tuple[str, ...]) -> Path:
+    """`()` when the pointer leads nowhere."""
+    path: list[Step] = []
+    value, field = content, ""
+    for segment in pointer:
+        steps = _steps(value, field)
+        if segment not in steps:
+            return ()
+        step = steps[segment]
+        value, field = child_at(value, step, field), segment
+        path.append(step)
+    return tuple(path)
+
+
+def _steps(value: Json, field: str) -> Mapping[str, Step]:
+    if isinstance(value, dict):
+        return {name: name for name in value}
+    keys = merge_keys(field, value) if isinstance(value, list) else ()
+    return {_segment(step): step for step in (element_of(item, keys) for item in value)} if keys else {}
+
+
+def _segment(step: Step) -> str:
+    return ",".join(str(value) for _, value in step.keys) if isinstance(step, Element) else step
