@@ -1,0 +1,106 @@
+"""One reconcile, whole: load, observe, render, plan, apply, report. Start reading here.
+
+The CLI calls it once, the controller for ever; both run this same code. In: an OrchestCluster with its origin. Out: a `Report`.
+Never: parsing, printing, or a decision that belongs to the plan.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Protocol
+
+from diff.snapshot_file import dump as dump_snapshot
+from diff.stale import restricted, stale_reasons
+from reconciler.apply import Applied, Progress, apply
+from reconciler.errors import Stale
+from reconciler.history_writer import HistoryWriter
+from reconciler.observe import observe
+from reconciler.plans import as_plan_file, expired
+from reconciler.prepare import prepare
+
+if TYPE_CHECKING:
+    from desired_state.cluster import OrchestCluster
+    from desired_state.masking import Masker
+    from desired_state.origin import Origin
+    from diff.plan_file import PlanFile
+    from reconciler.apply import Permissions
+    from reconciler.cluster_client import ClusterClient
+    from reconciler.history import History
+    from reconciler.prepare import Prepared
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What a person asked to be applied."""
+
+    cluster: OrchestCluster
+    origin: Origin
+    permissions: Permissions
+    saved: PlanFile | None = None
+    """Apply this plan and no other."""
+    timeout_seconds: float | None = None
+    """How long to wait for each object; None: as planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """How a cycle ended. `applied` is None when the person said no."""
+
+    plan_file: PlanFile
+    applied: Applied | None
+    cycle: str = ""
+    """Id of the history's record, "" when there was nothing to record."""
+
+
+class Screen(Progress, Protocol):
+    """Who watches: is shown the plan, may decline it, and is told of the progress."""
+
+    def accepts(self, plan_file: PlanFile) -> bool: ...
+
+
+def reconcile(order: Order, client: ClusterClient, masker: Masker, history: History, screen: Screen) -> Report:
+    """Make the cluster what Git says: exactly the plan, or nothing. Raises an OrchestError when nothing was written."""
+    prepared = prepare(order.cluster, client, masker)
+    prepared = _patient(prepared, order.timeout_seconds)
+    if order.saved:
+        prepared = _still_holding(order.saved, prepared)
+    plan_file = order.saved or as_plan_file(prepared.plan, order.origin)
+    if not screen.accepts(plan_file):
+        return Report(plan_file, applied=None)
+    record = HistoryWriter(history, plan_file, prepared.snapshot, masker, screen)
+    applied = apply(
+        prepared.plan,
+        rendering=prepared.rendering,
+        snapshot=prepared.snapshot,
+        client=client,
+        masker=masker,
+        plan_id=plan_file.header.plan_id,
+        revision=order.origin.commit,
+        permissions=order.permissions,
+        progress=record,
+        now=lambda: datetime.now(UTC),
+    )
+    if record.begun:
+        after = observe(client, order.cluster.key, prepared.snapshot.objects, prepared.snapshot.facts)
+        record.finish(applied, dump_snapshot(after, masker))
+    return Report(plan_file, applied, record.cycle)
+
+
+def _still_holding(saved: PlanFile, prepared: Prepared) -> Prepared:
+    """`prepared`, limited to what the saved plan says. Raises Stale when that is not what the world needs any more."""
+    reasons = expired(saved, datetime.now(UTC)) + stale_reasons(saved.plan, prepared.plan)
+    if reasons:
+        listed = "\n".join(f"  {reason}" for reason in reasons)
+        raise Stale(f"The plan does not hold any more; nothing was written:\n{listed}\nMake a new one with: orchest plan --out FILE")
+    return replace(prepared, plan=restricted(prepared.plan, saved.plan))
+
+
+def _patient(prepared: Prepared, timeout_seconds: float | None) -> Prepared:
+    if timeout_seconds is None:
+        return prepared
+    actions = tuple(
+        replace(action, readiness=replace(action.readiness, timeout_seconds=timeout_seconds))
+        for action in prepared.plan.actions
+    )
+    return replace(prepared, plan=replace(prepared.plan, actions=actions))

@@ -1,0 +1,377 @@
+"""What happened to a cluster: one record per cycle, what came of each action, and the states it went through.
+
+In: values of a running cycle, with times and ids from the caller. Out: the same as frozen records, newest first.
+Never: sees a secret. Every text and every document must have passed the masking point before it gets here.
+
+A cycle is recorded as `running` before its first write. A process that dies leaves it so; whoever reads next knows the
+process is gone and shows `interrupted`, and the next cycle of the same cluster writes that down.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import zlib
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime  # noqa: TC003 - SQLAlchemy evaluates the annotations
+from enum import StrEnum
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.orm import Mapped, Session, mapped_column
+
+from desired_state.origin import Origin, OriginKind
+from outbox.database import Base, Database
+from outbox.schema import migrate
+from reconciler.errors import OrchestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+_COMPRESSION = 1
+"""zlib's fastest level: most of the gain for a fraction of the time."""
+
+
+class CycleOutcome(StrEnum):
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    STALE = "stale"
+    """Refused: the cluster was no longer as planned."""
+    INTERRUPTED = "interrupted"
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterIdentity:
+    namespace: str
+    name: str
+    uid: str
+    """Of the OrchestCluster; "" before its first apply."""
+    server_uid: str
+    """Of the Kubernetes cluster: uid of its namespace kube-system."""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleStart:
+    """What is known before the first write."""
+
+    id: UUID
+    started_at: datetime
+    """Timezone-aware."""
+    cluster: ClusterIdentity
+    origin: Origin
+    plan_id: str
+    plan_digest: str
+    plan_document: bytes
+    """The plan file."""
+    snapshot: bytes
+    """What the plan was made against, dumped and masked."""
+
+
+@dataclass(frozen=True, slots=True)
+class ActionOutcome:
+    """What came of one action; the words are those of plan and apply."""
+
+    object_key: str
+    verb: str
+    reason: str
+    result: str
+    message: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class CycleFinish:
+    finished_at: datetime
+    """Timezone-aware."""
+    outcome: CycleOutcome
+    message: str
+    counts: Mapping[str, int]
+    """How many actions had which result."""
+    snapshot: bytes | None
+    """The state afterwards, dumped and masked, when it could be observed."""
+
+
+@dataclass(frozen=True, slots=True)
+class CycleRecord:
+    """One line of the history. Digests name contents for `History.content`."""
+
+    id: UUID
+    cluster: ClusterIdentity
+    origin: Origin
+    plan_id: str
+    plan_digest: str
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: CycleOutcome
+    message: str
+    counts: Mapping[str, int]
+    plan_document: str
+    snapshot_before: str
+    snapshot_after: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CycleDetail:
+    cycle: CycleRecord
+    outcomes: tuple[ActionOutcome, ...]
+    """In the order in which they were recorded."""
+
+
+class HistoryError(OrchestError):
+    """Something that is not in the history, and the mend."""
+
+
+class _Content(Base):
+    __tablename__ = "contents"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    size: Mapped[int]
+    compressed: Mapped[bytes] = mapped_column(LargeBinary)
+
+
+class _Cycle(Base):
+    __tablename__ = "cycles"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    namespace: Mapped[str] = mapped_column(String(253))
+    name: Mapped[str] = mapped_column(String(253))
+    uid: Mapped[str] = mapped_column(String(64))
+    server_uid: Mapped[str] = mapped_column(String(64))
+    origin_kind: Mapped[str] = mapped_column(String(16))
+    origin: Mapped[dict[str, Any]] = mapped_column(JSON)
+    revision: Mapped[str] = mapped_column(Text)
+    commit: Mapped[str] = mapped_column(String(64))
+    plan_id: Mapped[str] = mapped_column(String(64))
+    plan_digest: Mapped[str] = mapped_column(String(128))
+    holder: Mapped[str] = mapped_column(String(512))
+    started_at: Mapped[datetime] = mapped_column(index=True)
+    finished_at: Mapped[datetime | None]
+    outcome: Mapped[str] = mapped_column(String(16), index=True)
+    message: Mapped[str] = mapped_column(Text)
+    counts: Mapped[dict[str, int]] = mapped_column(JSON)
+    plan_document: Mapped[str] = mapped_column(String(64), ForeignKey("contents.digest"))
+    snapshot_before: Mapped[str] = mapped_column(String(64), ForeignKey("contents.digest"))
+    snapshot_after: Mapped[str | None] = mapped_column(String(64), ForeignKey("contents.digest"))
+
+
+class _ActionOutcome(Base):
+    __tablename__ = "action_outcomes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    cycle_id: Mapped[UUID] = mapped_column(ForeignKey("cycles.id", ondelete="CASCADE"), index=True)
+    object_key: Mapped[str] = mapped_column(String(1024))
+    verb: Mapped[str] = mapped_column(String(32))
+    reason: Mapped[str] = mapped_column(String(64))
+    result: Mapped[str] = mapped_column(String(32))
+    message: Mapped[str] = mapped_column(Text)
+    seconds: Mapped[float]
+
+
+class History:
+    """The record in one database of the current schema. Everything raises DatabaseError when that cannot be used."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record_start(self, start: CycleStart) -> None:
+        """Call it while holding the cluster's Lease and before the first write.
+
+        Older cycles of the same cluster that are still `running` must then be dead, and are marked interrupted.
+        """
+        plan, snapshot = _packed(start.plan_document), _packed(start.snapshot)
+        with self._database.writing() as session:
+            _mark_interrupted(session, start)
+            _store(session, plan, snapshot)
+            session.add(_row(start, plan, snapshot))
+
+    def record_outcomes(self, cycle: UUID, outcomes: Sequence[ActionOutcome]) -> None:
+        """As they happen, or several at once. The cycle must have been started."""
+        with self._database.writing() as session:
+            session.add_all(_ActionOutcome(cycle_id=cycle, **asdict(outcome)) for outcome in outcomes)
+
+    def record_finish(self, cycle: UUID, finish: CycleFinish) -> None:
+        """The last word, also over an `interrupted` that somebody else took for granted."""
+        after = None if finish.snapshot is None else _packed(finish.snapshot)
+        with self._database.writing() as session:
+            row = session.get_one(_Cycle, cycle)
+            row.finished_at, row.outcome, row.message = finish.finished_at, finish.outcome, finish.message
+            row.counts = dict(finish.counts)
+            if after is not None:
+                _store(session, after)
+                row.snapshot_after = after.digest
+
+    def list(self, limit: int) -> tuple[CycleRecord, ...]:
+        """The newest first."""
+        with self._database.reading() as session:
+            rows = session.scalars(select(_Cycle).order_by(_Cycle.started_at.desc(), _Cycle.id).limit(limit))
+            return tuple(_record(row) for row in rows)
+
+    def show(self, cycle: str) -> CycleDetail:
+        """By id, or by its start as far as it is unique. Raises HistoryError."""
+        with self._database.reading() as session:
+            row = _find(session, cycle)
+            outcomes = session.scalars(
+                select(_ActionOutcome).where(_ActionOutcome.cycle_id == row.id).order_by(_ActionOutcome.id)
+            )
+            return CycleDetail(_record(row), tuple(_outcome(outcome) for outcome in outcomes))
+
+    def content(self, digest: str) -> bytes:
+        """A plan or snapshot as it was recorded, checked against its digest. Raises HistoryError."""
+        with self._database.reading() as session:
+            row = session.get(_Content, digest)
+            if row is None:
+                raise HistoryError(f"no content {digest[:12]} in the history. `orchest history` lists what there is.")
+            packed = row.compressed
+        data = _unpacked(packed)
+        if data is None or content_digest(data) != digest:
+            raise HistoryError(f"content {digest[:12]} of the history is damaged. Restore the database from a backup.")
+        return data
+
+
+@contextmanager
+def open_history(url: str) -> Iterator[History]:
+    """The history at `Settings.database_url`, its schema brought up to date. Raises DatabaseError."""
+    database = Database(url)
+    try:
+        migrate(database)
+        yield History(database)
+    finally:
+        database.close()
+
+
+def content_digest(data: bytes) -> str:
+    return blake2b(data, digest_size=32).hexdigest()
+
+
+class _Packed(NamedTuple):
+    """A row of `contents`, made before the transaction begins: others wait for that to end."""
+
+    digest: str
+    size: int
+    compressed: bytes
+
+
+def _packed(data: bytes) -> _Packed:
+    return _Packed(content_digest(data), len(data), zlib.compress(data, _COMPRESSION))
+
+
+def _unpacked(compressed: bytes) -> bytes | None:
+    try:
+        return zlib.decompress(compressed)
+    except zlib.error:
+        return None
+
+
+def _store(session: Session, *contents: _Packed) -> None:
+    """Once, however many cycles share it, and whoever else stores the same at this moment."""
+    insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
+    rows = [content._asdict() for content in contents]
+    session.execute(insert(_Content).on_conflict_do_nothing(), rows)
+
+
+def _row(start: CycleStart, plan: _Packed, snapshot: _Packed) -> _Cycle:
+    return _Cycle(
+        id=start.id,
+        **asdict(start.cluster),
+        origin_kind=start.origin.kind,
+        origin=asdict(start.origin),
+        revision=start.origin.revision,
+        commit=start.origin.commit,
+        plan_id=start.plan_id,
+        plan_digest=start.plan_digest,
+        holder=_this_process(),
+        started_at=start.started_at,
+        outcome=CycleOutcome.RUNNING,
+        message="",
+        counts={},
+        plan_document=plan.digest,
+        snapshot_before=snapshot.digest,
+    )
+
+
+def _mark_interrupted(session: Session, start: CycleStart) -> None:
+    session.execute(
+        update(_Cycle)
+        .where(
+            _Cycle.outcome == CycleOutcome.RUNNING,
+            _Cycle.server_uid == start.cluster.server_uid,
+            _Cycle.namespace == start.cluster.namespace,
+            _Cycle.name == start.cluster.name,
+        )
+        .values(outcome=CycleOutcome.INTERRUPTED, message="the process ended without a last word")
+    )
+
+
+def _find(session: Session, text: str) -> _Cycle:
+    digits = text.replace("-", "").lower()
+    if not digits or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
+        raise HistoryError(f"{text!r} is not the id of a cycle. `orchest history` lists them.")
+    first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
+    rows = session.scalars(select(_Cycle).where(_Cycle.id.between(first, last)).limit(2)).all()
+    if not rows:
+        raise HistoryError(f"no cycle {text}. `orchest history` lists them.")
+    if len(rows) > 1:
+        raise HistoryError(f"several cycles begin with {text}. Give more of the id; `orchest history` lists them.")
+    return rows[0]
+
+
+def _record(row: _Cycle) -> CycleRecord:
+    lost = row.outcome == CycleOutcome.RUNNING and _is_gone(row.holder)
+    return CycleRecord(
+        id=row.id,
+        cluster=ClusterIdentity(row.namespace, row.name, row.uid, row.server_uid),
+        origin=_origin(row.origin),
+        plan_id=row.plan_id,
+        plan_digest=row.plan_digest,
+        started_at=row.started_at,
+        finished_at=row.finished_at,
+        outcome=CycleOutcome.INTERRUPTED if lost else CycleOutcome(row.outcome),
+        message=row.message,
+        counts=row.counts,
+        plan_document=row.plan_document,
+        snapshot_before=row.snapshot_before,
+        snapshot_after=row.snapshot_after,
+    )
+
+
+def _origin(stored: Mapping[str, Any]) -> Origin:
+    return Origin(**{**stored, "kind": OriginKind(stored["kind"]), "paths": tuple(stored["paths"])})
+
+
+def _outcome(row: _ActionOutcome) -> ActionOutcome:
+    return ActionOutcome(row.object_key, row.verb, row.reason, row.result, row.message, row.seconds)
+
+
+def _this_process() -> str:
+    return f"{socket.gethostname()}/{os.getpid()}/{_birth(os.getpid())}"
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether that process has certainly ended; of another host nothing is certain."""
+    host, pid, birth = holder.rsplit("/", 2)
+    return host == socket.gethostname() and _birth(int(pid)) != birth
+
+
+def _birth(pid: int) -> str:
+    """Tells a process from a later one of the same number: its start in clock ticks since boot; "" when there is none.
+
+    Where there is no /proc, all that is known is whether the number is in use.
+    """
+    if Path("/proc/self/stat").exists():
+        try:
+            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+        except (FileNotFoundError, ProcessLookupError):
+            return ""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "alive"

@@ -1,0 +1,129 @@
+"""Writes the history of one apply while it happens, and passes its progress on.
+
+In: what apply tells. Out: rows, and the same to the screen. A cycle is in the history before its first write, each outcome as soon
+as it is known; what a killed process leaves behind is a record that says how far it came. Never: a secret; everything is masked.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import UTC, datetime
+from threading import Lock
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from diff.plan_file import dump as dump_plan
+from diff.snapshot_file import dump as dump_snapshot
+from reconciler.apply import Verdict
+from reconciler.history import ActionOutcome, ClusterIdentity, CycleFinish, CycleOutcome, CycleStart
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from desired_state.masking import Masker
+    from desired_state.objects import ObjectKey
+    from diff.action import Action
+    from diff.plan_file import PlanFile
+    from diff.snapshot import Snapshot
+    from reconciler.apply import Applied, Outcome, Progress
+    from reconciler.history import History
+
+_OUTCOMES = {
+    Verdict.DONE: CycleOutcome.DONE,
+    Verdict.FAILED: CycleOutcome.FAILED,
+    Verdict.CONFLICT: CycleOutcome.FAILED,
+    Verdict.STALE: CycleOutcome.STALE,
+    Verdict.INTERRUPTED: CycleOutcome.INTERRUPTED,
+}
+
+
+class HistoryWriter:
+    """One cycle's record; a `Progress` itself. Nothing is recorded for an apply that had nothing to do."""
+
+    def __init__(
+        self, history: History, plan_file: PlanFile, snapshot: Snapshot, masker: Masker, progress: Progress
+    ) -> None:
+        self._history = history
+        self._plan_file = plan_file
+        self._snapshot = snapshot
+        self._masker = masker
+        self._progress = progress
+        self._id = uuid4()
+        self._reasons = {action.key: action.reason for action in plan_file.plan.actions}
+        self._lock = Lock()
+        self._unrecorded: list[Outcome] = []
+        self._recorded: set[ObjectKey] = set()
+        self.begun = False
+
+    @property
+    def cycle(self) -> str:
+        """The record's id, "" when there is none."""
+        return str(self._id) if self.begun else ""
+
+    def begin(self) -> None:
+        """Called by apply when it holds the Lease, before the first write."""
+        plan = self._plan_file.plan
+        self._history.record_start(
+            CycleStart(
+                id=self._id,
+                started_at=datetime.now(UTC),
+                cluster=ClusterIdentity(
+                    plan.cluster.namespace, plan.cluster.name, plan.basis.owner_uid, plan.basis.cluster_uid
+                ),
+                origin=self._plan_file.header.origin,
+                plan_id=self._plan_file.header.plan_id,
+                plan_digest=self._plan_file.header.digest,
+                plan_document=dump_plan(self._plan_file),
+                snapshot=dump_snapshot(self._snapshot, self._masker),
+            )
+        )
+        self.begun = True
+        self._progress.begin()
+
+    def wave_started(self, wave: int, actions: Sequence[Action]) -> None:
+        self._progress.wave_started(wave, actions)
+
+    def started(self, action: Action) -> None:
+        self._progress.started(action)
+
+    def waiting(self, action: Action, message: str) -> None:
+        self._progress.waiting(action, message)
+
+    def finished(self, outcome: Outcome) -> None:
+        # A missing namespace is made before the Lease can be taken; its outcome waits for the record to begin.
+        self._unrecorded.append(outcome)
+        if self.begun:
+            self._record()
+        self._progress.finished(outcome)
+
+    def finish(self, applied: Applied, snapshot: bytes) -> None:
+        """The last word, with the masked snapshot of the state afterwards."""
+        self._unrecorded.extend(outcome for outcome in applied.outcomes if outcome.key not in self._recorded)
+        self._record()
+        self._history.record_finish(
+            self._id,
+            CycleFinish(
+                finished_at=datetime.now(UTC),
+                outcome=_OUTCOMES[applied.verdict],
+                message=applied.message,
+                counts=Counter(str(outcome.result) for outcome in applied.outcomes),
+                snapshot=snapshot,
+            ),
+        )
+
+    def _record(self) -> None:
+        with self._lock:
+            outcomes, self._unrecorded = self._unrecorded, []
+        self._recorded.update(outcome.key for outcome in outcomes)
+        rows = [
+            ActionOutcome(
+                object_key=str(outcome.key),
+                verb=outcome.verb,
+                reason=self._reasons[outcome.key],
+                result=outcome.result,
+                message=outcome.message,
+                seconds=outcome.seconds,
+            )
+            for outcome in outcomes
+        ]
+        self._history.record_outcomes(self._id, rows)
