@@ -1,4 +1,7 @@
-"""`python -m dev.crd [OPENAPI|-]`: write `crds/`; given an API server's OpenAPI document, refresh `core.json` first."""
+"""`python -m dev.crd [OPENAPI|-]`: write `crds/` and its page in the docs.
+
+Given an API server's OpenAPI document of the core group, refresh `core.json` from it first.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import json
 import sys
 from pathlib import Path
 
-from dev.crd import core, definition
+from dev.crd import core, definition, reference
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def main(arguments: list[str]) -> int:
@@ -20,8 +23,11 @@ def main(arguments: list[str]) -> int:
         text = sys.stdin.read() if name == "-" else Path(name).read_text()
         core.CORE.write_text(json.dumps(core.definitions(json.loads(text)), indent=1, sort_keys=True) + "\n")
     definitions = core.committed()
-    (CRDS / "orchestcluster.yaml").write_text(definition.as_yaml(definition.custom_resource_definition(definitions)))
-    (CRDS / "core_types.json").write_text(definition.core_types_as_json(definitions))
+    (ROOT / "crds" / "orchestcluster.yaml").write_text(
+        definition.as_yaml(definition.custom_resource_definition(definitions))
+    )
+    (ROOT / "crds" / "core_types.json").write_text(definition.core_types_as_json(definitions))
+    (ROOT / "docs" / "reference" / "orchestcluster.md").write_text(reference.as_markdown(definitions))
     return 0
 
 

@@ -39,6 +39,7 @@ def _text(*validations: cel.Rule, longest: int | None = None) -> Schema:
 
 
 _BOOLEAN: Schema = {"type": "boolean"}
+_GENERATION: Schema = {"type": "integer", "format": "int64"}
 _TIME: Schema = {"type": "string", "format": "date-time"}
 _SIZE = _text(cel.SIZE, cel.NO_SHRINKING, longest=64)
 _NODE_SELECTOR: Schema = {
@@ -235,29 +236,31 @@ def status() -> Schema:
         {
             "type": _described(_text(), "Ready, Reconciling, Stalled, Drifted or Paused."),
             "status": _described(_text(), "True, False or Unknown."),
-            "reason": _text(),
-            "message": _text(),
-            "observedGeneration": {"type": "integer", "format": "int64"},
-            "lastTransitionTime": _TIME,
+            "reason": _described(_text(), "Why, in one word for programs."),
+            "message": _described(_text(), "Why, in a sentence for people."),
+            "observedGeneration": _described(_GENERATION, "The generation that this was said of."),
+            "lastTransitionTime": _described(_TIME, "Since when the status is what it is."),
             "event": _described(_text(), "What the original controller wrote instead of type and status."),
-            "lastHeartbeatTime": _TIME,
+            "lastHeartbeatTime": _described(_TIME, "Written by the original controller."),
         }
     )
     owned = _object(
         {
             "key": _described({"type": "string"}, "Kind.group/namespace/name."),
-            "uid": {"type": "string"},
+            "uid": _described({"type": "string"}, "metadata.uid of the object."),
         },
         required=["key", "uid"],
     )
     return _object(
         {
             "state": _described(_text(), "Initializing, Running, Stopped, Updating, Error ..."),
-            "conditions": _list(condition),
-            "observedGeneration": {"type": "integer", "format": "int64"},
+            "conditions": _described(
+                _list(condition), "Kubernetes' conditions, or those the original controller wrote."
+            ),
+            "observedGeneration": _described(_GENERATION, "The generation of the spec that was applied last."),
             "observedHash": _described(_text(), "Written by the original controller."),
-            "lastHeartbeatTime": _TIME,
-            "reason": _text(),
+            "lastHeartbeatTime": _described(_TIME, "When the state was written last."),
+            "reason": _described(_text(), "Why the state is what it is."),
             "version": _described(_text(), "The release that runs."),
             "revision": _described(_text(), "The Git commit applied last."),
             "registries": _described(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, get_args
 from pydantic import BaseModel
 
 from desired_state.cluster import OrchestClusterSpec
-from dev.crd import core, definition
+from dev.crd import core, definition, reference
 from tests.crds import generator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CRDS = Path(__file__).resolve().parents[2] / "crds"
+ROOT = Path(__file__).resolve().parents[2]
+CRDS = ROOT / "crds"
 KUBECTL_ANNOTATION_LIMIT = 262_144
 
 
@@ -29,6 +30,12 @@ def test_the_committed_core_types_are_what_the_generator_makes() -> None:
     made = definition.core_types_as_json(core.committed())
 
     assert (CRDS / "core_types.json").read_text() == made, "run `python -m dev.crd`"
+
+
+def test_the_committed_field_reference_is_what_the_generator_makes() -> None:
+    page = ROOT / "docs" / "reference" / "orchestcluster.md"
+
+    assert page.read_text() == reference.as_markdown(core.committed()), "run `python -m dev.crd`"
 
 
 def test_the_crd_fits_into_the_annotation_of_a_client_side_apply() -> None:
