@@ -1,6 +1,7 @@
 """`python -m dev.cluster up|down|build`: the local cluster from the command line.
 
-In come a verb and a folder, out comes a cluster that stays, or its end. Exit codes: 0 done, 1 error, 64 usage, 130 interrupted.
+In come a verb and a folder, out comes a cluster that stays, or its end. Exit codes: 0 done, 1 error, 64 usage,
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -56,7 +57,7 @@ def _up(folder: Path, request: ClusterRequest) -> None:
     print(f"a Kubernetes answers at {cluster.server}")
     print(f"  export KUBECONFIG={cluster.kubeconfig.resolve()}")
     print(f"  {kubectl} get nodes")
-    print("  make cluster-down ends it")
+    print(f"  .venv/bin/python -m dev.cluster down --folder {folder}    # ends it")
 
 
 def _link_kubectl(folder: Path, cluster: Cluster) -> Path:

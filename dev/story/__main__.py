@@ -1,0 +1,135 @@
+"""`python -m dev.story`: Git asks, the plan explains, apply obeys, drift is seen and repaired, and everything is on record.
+
+Every command shown is run, and what it prints is what you see. A command that ends otherwise than the story expects ends the story
+with exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from dev.cluster.launcher import ClusterError
+from dev.story.world import FOLDER, MANIFEST, ROOT, Repository, kubernetes, simulate
+from dev.tools import ToolError
+
+_BIN = Path(sys.executable).parent
+_RECORDED = "examples/snapshots/empty-cluster.json"
+_BOLD, _DIM, _PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
+
+
+class StoryError(Exception):
+    """A command ended otherwise than the story expects."""
+
+
+def main() -> int:
+    try:
+        tell()
+    except (StoryError, ClusterError, ToolError) as error:
+        print(f"\nThe story ends here: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def tell() -> None:
+    started = time.monotonic()
+    say("1. A plan needs no server", "The manifest in examples/ against a recorded snapshot of an empty cluster.")
+    orchest("plan", "-f", "examples/orchestcluster.yaml", "--snapshot", _RECORDED)
+
+    say("2. A real Kubernetes", "API server, etcd, controller-manager and scheduler; only the nodes and pods are simulated.")
+    stage = kubernetes()
+    os.environ["KUBECONFIG"] = str(stage.kubeconfig)
+    os.environ["XDG_STATE_HOME"] = str(FOLDER / "state")
+    simulate(stage.api, "story-slow-api", component="orchest-api", delay="4")
+    simulate(stage.api, "story-broken-image", container_image=_BROKEN, waiting="ImagePullBackOff")
+    repository = Repository(FOLDER / "repository", stage.namespace)
+    git = ("--git", _short(repository.path))
+    orchest("install", "--crds")
+
+    say("3. Git asks, the plan explains, apply obeys", f"{MANIFEST} is committed; orchest-api takes some seconds to start.")
+    plan_file = _short(FOLDER / "plan.json")
+    orchest("plan", *git, "--out", plan_file)
+    orchest("apply", plan_file)
+    orchest("status", "-n", stage.namespace)
+    say("   The same again changes nothing")
+    orchest("plan", *git, "--detailed-exitcode")
+
+    say("4. A new version", "The custom orchest-webserver image is kept; what follows the release rolls.")
+    commit(repository.change("Update to v2026.12.0", "spec.orchest.version", "v2026.12.0"), "spec.orchest.version: v2026.12.0")
+    orchest("plan", *git, "--detailed-exitcode", expect=2)
+    orchest("apply", *git, "--yes")
+
+    say("5. Somebody changes the cluster by hand", "The plan names who; apply repairs it.")
+    kubectl(stage.namespace, "set", "image", "deployment/auth-server", "auth-server=example.com/hotfix:1")
+    orchest("plan", *git, "--detailed-exitcode", expect=2)
+    orchest("apply", *git, "--yes")
+
+    say("6. An image that never becomes ready", "Apply stops with the reason; the mend is another commit.")
+    field = "spec.orchest.authServer"
+    commit(repository.change("Try our own auth-server", f"{field}.image", _BROKEN), f"{field}.image: {_BROKEN}")
+    orchest("apply", *git, "--yes", "--timeout", "6", expect=1)
+    commit(repository.change("Back to the release's auth-server", field, None), f"{field} removed")
+    orchest("apply", *git, "--yes")
+
+    say("7. Everything is on record")
+    orchest("history")
+    first, last = _cycles()
+    orchest("snapshot", "diff", first, last)
+
+    say("The end: what is there now")
+    orchest("status", "-n", stage.namespace)
+    print(f"\nTold in {time.monotonic() - started:.0f} seconds. What to try next:")
+    print(f"  export KUBECONFIG={stage.kubeconfig} PATH={_BIN}:$PATH XDG_STATE_HOME={FOLDER / 'state'}")
+    print(f"  edit {_short(repository.path)}/{MANIFEST}, commit, then: orchest plan --git {_short(repository.path)}")
+    print("  orchest history; orchest diff --help; make cluster-down ends the local Kubernetes")
+
+
+_BROKEN = "registry.example.com/platform/auth-server:broken"
+
+
+def say(title: str, text: str = "") -> None:
+    print(f"\n{_BOLD}{title}{_PLAIN}" + (f"\n{_DIM}{text}{_PLAIN}" if text else ""), flush=True)
+
+
+def commit(revision: str, change: str) -> None:
+    print(f"\n$ git commit   # {revision}: {change}", flush=True)
+
+
+def orchest(*arguments: str, expect: int = 0) -> None:
+    _run(["orchest", *arguments], str(_BIN / "orchest"), expect)
+
+
+def kubectl(namespace: str, *arguments: str) -> None:
+    from dev.cluster.binaries import build  # noqa: PLC0415 - before step 2 there may be none
+
+    print(f"\n$ kubectl -n {namespace} {' '.join(arguments)}", flush=True)
+    subprocess.run([str(build().control_plane), "kubectl", "-n", namespace, *arguments], check=True)
+
+
+def _run(command: list[str], program: str, expect: int) -> None:
+    print(f"\n$ {' '.join(command)}", flush=True)
+    begun = time.monotonic()
+    code = subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode
+    print(f"{_DIM}[exit code {code}, {time.monotonic() - begun:.1f} s]{_PLAIN}", flush=True)
+    if code != expect:
+        raise StoryError(f"`{' '.join(command)}` ended with {code}, expected {expect}")
+
+
+def _cycles() -> tuple[str, str]:
+    """The state before this story's first apply, and after its last."""
+    import orjson  # noqa: PLC0415
+
+    listed = subprocess.run([str(_BIN / "orchest"), "history", "-o", "json"], stdout=subprocess.PIPE, check=True).stdout
+    ids = [entry["id"][:8] for entry in orjson.loads(listed)]
+    return ids[4], ids[0]
+
+
+def _short(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
