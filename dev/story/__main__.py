@@ -17,7 +17,7 @@ from dev.story.world import FOLDER, MANIFEST, ROOT, Repository, kubernetes, simu
 from dev.tools import ToolError
 
 _BIN = Path(sys.executable).parent
-_RECORDED = "examples/snapshots/empty-cluster.json"
+_RECORDED = "examples/empty-cluster.snapshot"
 _BOLD, _DIM, _PLAIN = ("\033[1m", "\033[2m", "\033[0m") if sys.stdout.isatty() else ("", "", "")
 
 
