@@ -104,7 +104,9 @@ class Precondition:
 
     uid: str
     seen: str
-    """Keyed digest of the normalised observed values of the compared fields, owner mark and deletionTimestamp; "" for absence."""
+    """Keyed digest of the normalised observed values of the compared fields, owner mark and deletionTimestamp; "" for
+    absence.
+    """
 
 
 class ReadinessRule(StrEnum):

@@ -1,9 +1,9 @@
 """The API server as a pure function: what a snapshot looks like after an action was carried out.
 
-`after(snapshot, action) -> Snapshot` models server-side apply (merge by merge key, field managers, dropped fields), create and
-delete as far as the planner can see them, and the inventory that an apply keeps in the OrchestCluster's status. It checks no
-precondition: `diff.precondition.holds` does. It stands beside the planner because the promise "a plan after its own apply is
-empty" is stated with it, and is held to the real server by a contract test.
+`after(snapshot, action) -> Snapshot` models server-side apply (merge by merge key, field managers, dropped fields),
+create and delete as far as the planner can see them, and the inventory that an apply keeps in the OrchestCluster's
+status. It checks no precondition: `diff.precondition.holds` does. It stands beside the planner because the promise "a
+plan after its own apply is empty" is stated with it, and is held to the real server by a contract test.
 
 Not modelled: defaulting, controllers (nothing ever becomes ready), garbage collection, admission.
 """
@@ -20,7 +20,7 @@ from desired_state.objects import FIELD_MANAGER, GROUP, ObjectKey, Recipe, Unkno
 from diff.action import ABSENT, WRITES, Verb
 from diff.generated import EXPIRES_ANNOTATION, GENERATED_FOR_ANNOTATION, generated_for
 from diff.known import has_unknown, known_values, resolve
-from diff.managed_fields import APPLY, holders, write_fields
+from diff.managed_fields import APPLY, STATUS, holders, write_fields
 from diff.merge_keys import ATOMIC_MAPS, key_of, merge_keys
 from diff.normalize import is_empty
 from diff.paths import element_of, value_at, without
@@ -38,7 +38,9 @@ _VALID_DAYS = 365
 
 
 def after(snapshot: Snapshot, action: Action) -> Snapshot:
-    """The snapshot once `action` is done. Raises ValueError when a value is still unknown: an earlier action makes it."""
+    """The snapshot once `action` is done. Raises ValueError when a value is still unknown: an earlier action makes
+    it.
+    """
     if action.verb not in WRITES:
         return snapshot
     if action.verb is Verb.DELETE:
@@ -66,7 +68,7 @@ def _applied(snapshot: Snapshot, action: Action, before: ObservedObject | None) 
     return _stored(snapshot, action.key, _merged_object(content, sent))
 
 
-# --- server-side apply ----------------------------------------------------------------------------------------------------
+# --- server-side apply
 
 
 def _created(snapshot: Snapshot, key: ObjectKey, sent: Mapping[str, Json]) -> Mapping[str, Json]:
@@ -136,7 +138,7 @@ def _kept_value(value: Json, field: str) -> Json:
     return [_kept_value(item, "") for item in value] if isinstance(value, list) else value
 
 
-# --- field managers -------------------------------------------------------------------------------------------------------
+# --- field managers
 
 
 def _entry(sent: Mapping[str, Json]) -> dict[str, Json]:
@@ -171,7 +173,7 @@ def _is_ours(entry: Mapping[str, Json]) -> bool:
 
 def _yielded(entry: Mapping[str, Json], live: Mapping[str, Json], sent: Mapping[str, Json]) -> Mapping[str, Json]:
     """Another manager's entry without the fields whose value we changed: force takes them over."""
-    if entry.get("subresource"):
+    if entry.get("subresource") == STATUS:
         return entry
     (holder,) = holders({"metadata": {"managedFields": [entry]}})
     lost = [path for path in holder.leaves() if value_at(sent, path) not in (ABSENT, value_at(live, path))]
@@ -188,7 +190,7 @@ def _without_leaf(tree: FieldTree, path: tuple[Step, ...]) -> FieldTree:
     return {**kept, step: below} if below else kept
 
 
-# --- deletes, generated content, inventory --------------------------------------------------------------------------------
+# --- deletes, generated content, inventory
 
 
 def _deleted(snapshot: Snapshot, key: ObjectKey) -> Snapshot:

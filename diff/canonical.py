@@ -1,7 +1,7 @@
 """Values as bytes that are equal when the values are: what digests are made of.
 
-In: JSON, with `Unknown` and `ABSENT` leaves. Out: JSON text with sorted keys. Never: a digest itself; keyed ones come from
-`Masker.digest`, so that nobody can test a guess against them.
+In: JSON, with `Unknown` and `ABSENT` leaves. Out: JSON text with sorted keys. Never: a digest itself; keyed ones come
+from `Masker.digest`, so that nobody can test a guess against them.
 """
 
 from __future__ import annotations

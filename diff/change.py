@@ -1,7 +1,7 @@
 """Differences as people and plan files see them: masked values, who made them differ, and what that means for an apply.
 
-In: raw differences of one object with both contents and its managers. Out: `FieldChange`s and conflicts. Everything shown
-comes out of `Masker.mask_content`, the one choke point: a change is sensitive when masking altered it.
+In: raw differences of one object with both contents and its managers. Out: `FieldChange`s and conflicts. Everything
+shown comes out of `Masker.mask_content`, the one choke point: a change is sensitive when masking altered it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""PersistentVolumeClaims hold user data: they are grown where that is possible and otherwise kept as they are, never replaced.
+"""PersistentVolumeClaims hold user data: they are grown where that is possible and otherwise kept as they are, never
+replaced.
 
-In: the differences of one claim, the live claim and the storage classes. Out: which differences stand, which are given up
-and why. A field given up is sent with its live value, because server-side apply would refuse ours.
+In: the differences of one claim, the live claim and the storage classes. Out: which differences stand, which are given
+up and why. A field given up is sent with its live value, because server-side apply would refuse ours.
 """
 
 from __future__ import annotations
@@ -91,5 +92,6 @@ def _judge_size(difference: FieldDifference, live: Mapping[str, Json], facts: Cl
     return GivenUp(
         difference,
         Reason.NOT_EXPANDABLE,
-        f'storage class "{name}" does not allow expansion: {there} is kept; set allowVolumeExpansion on the class to grow to {wanted}',
+        f'storage class "{name}" does not allow expansion: {there} is kept; set allowVolumeExpansion on the class to '
+        f"grow to {wanted}",
     )

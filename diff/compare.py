@@ -1,10 +1,11 @@
 """Which of the fields that we set differ on the server? Nothing else is looked at: other fields belong to others.
 
-In: desired content and observed content. Out: differences, each with its path and both values. Equality is asked of C first
-and the walk goes down only where it says no, because a plan compares every object and finds nearly all of them equal.
-Python's `True == 1` does no harm here: a field has one type in the server's schema.
+In: desired content and observed content. Out: differences, each with its path and both values. Equality is asked of C
+first and the walk goes down only where it says no, because a plan compares every object and finds nearly all of them
+equal. Python's `True == 1` does no harm here: a field has one type in the server's schema.
 
-`compare_snapshots` shows people what happened between two snapshots; it alone uses deepdiff, which is too slow to decide.
+`compare_snapshots` shows people what happened between two snapshots; it alone uses deepdiff, which is too slow to
+decide.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from desired_state.masking import MASK_PREFIX
 from desired_state.objects import Unknown
 from diff.action import ABSENT
 from diff.known import resolve
-from diff.merge_keys import ATOMIC_MAPS, OPAQUE_MAPS, QUANTITY_FIELDS, QUANTITY_MAPS, key_of, merge_keys
+from diff.merge_keys import ATOMIC_MAPS, OPAQUE_MAPS, QUANTITY_FIELDS, QUANTITY_MAPS, entry_key, key_of, merge_keys
 from diff.normalize import is_empty, normalize, same_quantity
-from diff.paths import Element, element_of
+from diff.paths import Element, element_of, format_path
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
     from diff.snapshot import Snapshot
 
 _Trail: TypeAlias = "tuple[_Trail, Step] | None"
-"""A path as a linked list, newest step first: going down costs one small tuple, and a path is spelled out only on a difference."""
+"""A path as a linked list, newest step first: going down costs one small tuple, and a path is spelled out only on a
+difference.
+"""
 
 
 class FieldDifference(NamedTuple):
-    """One field that is not as desired. `desired` is `ABSENT` for what must go, `observed` is `ABSENT` for what is missing."""
+    """One field that is not as desired. `desired` is `ABSENT` for what must go, `observed` is `ABSENT` for what is
+    missing.
+    """
 
     path: Path
     desired: Json
@@ -44,7 +49,8 @@ class FieldDifference(NamedTuple):
 def compare(
     desired: Mapping[str, Json], observed: Mapping[str, Json], known: Mapping[UnknownValue, str]
 ) -> tuple[FieldDifference, ...]:
-    """The fields of `desired` that `observed` does not have, or has otherwise; a missing map or entry is told by its leaves.
+    """The fields of `desired` that `observed` does not have, or has otherwise; a missing map or entry is told by its
+    leaves.
 
     Unknown leaves count as what `known` says, and as different while it says nothing.
     """
@@ -146,19 +152,23 @@ class _Comparison:
             self.report(trail, wanted, ABSENT if seen is None else seen)
 
     def of_entries(self, keys: tuple[str, ...], wanted: list[Json], there: list[Json], trail: _Trail) -> None:
-        places = {key_of(item, keys): place for place, item in enumerate(there)}
-        order = []
+        places = {entry_key(item, keys): place for place, item in enumerate(there)}
+        latest, in_order = -1, True
         for item in wanted:
-            entry = resolve(item, self.known) if keys == ("uid",) else item
-            place = places.get(key_of(entry, keys))
+            place = places.get(self.key_of(item, keys))
             if place is None:
-                self.of_missing_entry(keys, entry, trail)
+                self.of_missing_entry(keys, resolve(item, self.known), trail)
                 continue
-            order.append(place)
-            if entry != there[place]:
-                self.of_maps(entry, there[place], (trail, element_of(entry, keys)))
-        if order != sorted(order):
+            in_order = in_order and place > latest
+            latest = place
+            if item != there[place]:
+                self.of_maps(item, there[place], (trail, element_of(there[place], keys)))
+        if not in_order:
             self.of_order(keys, wanted, there, trail)
+
+    def key_of(self, item: Mapping[str, Json], keys: tuple[str, ...]) -> Json:
+        key = entry_key(item, keys)
+        return resolve(key, self.known) if isinstance(key, Unknown) else key
 
     def of_missing_entry(self, keys: tuple[str, ...], entry: Mapping[str, Json], trail: _Trail) -> None:
         """Its fields beside the merge key, which the path shows already; the entry itself when it has no others."""
@@ -234,9 +244,19 @@ def _history(key: ObjectKey, before: Snapshot, after: Snapshot) -> ObjectHistory
     return ObjectHistory(key, "changed", changes) if changes else None
 
 
-def _told(content: Mapping[str, Json]) -> dict[str, Json]:
+def _told(content: Mapping[str, Json]) -> Json:
+    """Without the server's bookkeeping, and with keyed lists as maps, so that a moved entry is no change."""
     metadata = {name: value for name, value in content["metadata"].items() if name not in _SERVER_NOISE}
-    return {**content, "metadata": metadata}
+    return _keyed({**content, "metadata": metadata}, "")
+
+
+def _keyed(value: Json, field: str) -> Json:
+    if isinstance(value, dict):
+        return {name: _keyed(item, name) for name, item in value.items()}
+    if not isinstance(value, list):
+        return value
+    keys = merge_keys(field, value)
+    return {element_of(item, keys): _keyed(item, "") for item in value} if keys else value
 
 
 def _explained(old: Json, new: Json) -> tuple[tuple[str, Json, Json], ...]:
@@ -244,27 +264,19 @@ def _explained(old: Json, new: Json) -> tuple[tuple[str, Json, Json], ...]:
         return ()
     from deepdiff import DeepDiff  # noqa: PLC0415, 149 ms that only this command pays
 
-    tree: Mapping[str, Any] = DeepDiff(old, new, view="tree", verbose_level=2)
+    # The threshold makes it descend also where most of a map changed.
+    tree: Mapping[str, Any] = DeepDiff(old, new, view="tree", threshold_to_diff_deeper=0)
     levels = [level for kind in tree.values() for level in kind]
-    return tuple(
-        sorted(
-            ((_pretty(level.path(output_format="list")), _side(level.t1), _side(level.t2)) for level in levels),
-            key=_first,
-        )
-    )
+    changes = [(_readable(level.path(output_format="list")), _side(level.t1), _side(level.t2)) for level in levels]
+    return tuple(sorted(changes, key=lambda change: change[0]))
 
 
-def _first(change: tuple[str, Json, Json]) -> str:
-    return change[0]
-
-
-def _pretty(path: list[str | int]) -> str:
-    from diff.paths import format_path  # noqa: PLC0415
-
-    return format_path(tuple(step if isinstance(step, str) else Element((("", step),)) for step in path)).replace(
-        "[=", "["
-    )
+def _readable(steps: list[str | int | Element]) -> str:
+    """As every path; an index of an atomic list in brackets."""
+    path: Path = tuple(Element((("", step),)) if isinstance(step, int) else step for step in steps)
+    return format_path(path).replace("[=", "[")
 
 
 def _side(value: Any) -> Json:
+    """Deepdiff's own mark for absence becomes ours."""
     return ABSENT if type(value).__name__ == "NotPresent" else value

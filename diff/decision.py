@@ -1,7 +1,7 @@
 """One desired object against what is observed of it: at most one action, with its reason.
 
-In: a candidate (the manifest as it would be sent), the observed object or None, and the `World` that is the same for all
-objects of a plan. Out: a `Verdict`. Read `decide` first; each branch below it is one row of the reconciler's rules.
+In: a candidate (the manifest as it would be sent), the observed object or None, and the `World` that is the same for
+all objects of a plan. Out: a `Verdict`. Read `decide` first; each branch below it is one row of the reconciler's rules.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from desired_state.images import postgres_major
-from desired_state.objects import GROUP, Manifest, Note, Severity, UnknownValue
+from desired_state.objects import GROUP, OWNER_ANNOTATION, Manifest, Note, Severity, UnknownValue
 from desired_state.release import Component
 from diff.action import ABSENT, Action, Cause, FieldChange, Reason, Verb
 from diff.canonical import canonical_bytes
@@ -31,7 +31,7 @@ from diff.merge_keys import ATOMIC_MAPS
 from diff.order import NOT_AWAITED, WORKLOADS, readiness_of, wave_of
 from diff.owned_paths import OWNED_PATHS, dropped_fields, owned_paths_digest, with_owned_paths
 from diff.ownership import Ownership, may_delete, ownership
-from diff.paths import json_pointer, value_at, without
+from diff.paths import format_path, json_pointer, value_at, without
 from diff.precondition import ABSENCE, precondition_of
 from diff.readiness import ReadinessState, assess
 
@@ -96,7 +96,9 @@ IN_SYNC = Verdict()
 
 
 def candidate(desired: DesiredObject, policy: DriftPolicy) -> Candidate:
-    """Ignored fields are not counted among the owned ones: whether they are sent depends on who holds them at the moment."""
+    """Ignored fields are not counted among the owned ones: whether they are sent depends on who holds them at the
+    moment.
+    """
     content = desired.manifest.content
     ignored = ignored_paths(policy, desired.manifest.key, content)
     digest = owned_paths_digest(without(content, ignored) if ignored else content)
@@ -107,7 +109,7 @@ def decide(item: Candidate, observed: ObservedObject | None, world: World) -> Ve
     """The verdict on one object. The most common one, in sync and ready, is found first and costs one comparison."""
     if observed is None:
         return _absent(item, world)
-    refusal = _refusal(item, observed, world)
+    refusal = _refusal(observed, world)
     if refusal is not None:
         return Verdict(notes=(refusal,))
     if observed.content["metadata"].get("deletionTimestamp"):
@@ -119,11 +121,13 @@ def decide(item: Candidate, observed: ObservedObject | None, world: World) -> Ve
     return _Difference(item, observed, world, differences, reason).verdict()
 
 
-# --- what differs ---------------------------------------------------------------------------------------------------------
+# --- what differs
 
 
 def differences_of(item: Candidate, observed: Mapping[str, Json], world: World) -> tuple[FieldDifference, ...]:
-    """Fields we set that differ, and fields that we set no longer; in the OrchestCluster's spec also what others added."""
+    """Fields we set that differ, and fields that we set no longer; in the OrchestCluster's spec also what others
+    added.
+    """
     desired = item.sent.content
     if world.masked_by:
         return _differences_behind_masks(item, observed, world)
@@ -183,7 +187,7 @@ def _is_generated(path: Path) -> bool:
     return path[0] == "data" or path[-1] in {GENERATED_FOR_ANNOTATION, EXPIRES_ANNOTATION}
 
 
-# --- verdicts -------------------------------------------------------------------------------------------------------------
+# --- verdicts
 
 
 def _absent(item: Candidate, world: World) -> Verdict:
@@ -228,17 +232,15 @@ def created_fields(item: Candidate, world: World) -> tuple[FieldChange, ...]:
 def _generated_fields(item: Candidate) -> tuple[FieldChange, ...]:
     """Content that apply makes: its names, never a value."""
     keys = item.desired.generated.keys if item.desired.generated else ()
-    return tuple(FieldChange(f'data["{key}"]', ABSENT, None, sensitive=True, unknown=True) for key in keys)
+    return tuple(FieldChange(format_path(("data", key)), ABSENT, None, sensitive=True, unknown=True) for key in keys)
 
 
-def _refusal(item: Candidate, observed: ObservedObject, world: World) -> Note | None:
+def _refusal(observed: ObservedObject, world: World) -> Note | None:
     key = observed.key
-    if key.group == GROUP or ownership(observed, world.mark, world.recorded) not in {
-        Ownership.ANOTHER,
-        Ownership.FOREIGN,
-    }:
+    whose = ownership(observed, world.mark, world.recorded)
+    if key.group == GROUP or whose not in {Ownership.ANOTHER, Ownership.FOREIGN}:
         return None
-    if ownership(observed, world.mark, world.recorded) is Ownership.ANOTHER:
+    if whose is Ownership.ANOTHER:
         return _note(
             Severity.REFUSAL,
             "owned-by-another",
@@ -249,25 +251,30 @@ def _refusal(item: Candidate, observed: ObservedObject, world: World) -> Note | 
         Severity.REFUSAL,
         "not-ours",
         key,
-        f"an object of this name exists and is not ours, it will not be touched; delete or rename it, or annotate it with "
-        f"orchest.io/owner={world.mark} to hand it over ({item.desired.component or 'the cluster'} needs the name)",
+        "an object of this name exists and is not ours, it will not be touched; delete or rename it, or annotate "
+        f"it with {OWNER_ANNOTATION}={world.mark} to hand it over",
     )
 
 
 def _being_deleted(item: Candidate, observed: ObservedObject, world: World) -> Verdict:
-    """Somebody asked for its deletion and a finalizer holds it. It is created again when gone; a claim is left alone."""
+    """Somebody asked for its deletion and a finalizer holds it. It is created again when gone; a claim is left
+    alone.
+    """
     key = observed.key
     if key.group == GROUP:
         text = "the OrchestCluster is being deleted; wait until it is gone, then apply again to install anew"
         return Verdict(notes=(_note(Severity.REFUSAL, "being-deleted", key, text),))
     if key.kind == "PersistentVolumeClaim":
-        text = "somebody deleted this claim: its data goes when the last pod that uses it stops; save it before you restart anything"
-        action = _action(item, world, Verb.KEEP, Reason.BEING_DELETED, (), observed)
+        text = (
+            "somebody deleted this claim: its data goes when the last pod that uses it stops; save it before you "
+            "restart anything"
+        )
+        action = _action(item, world, Verb.KEEP, Reason.BEING_DELETED, (), observed=observed)
         kept = replace(action, explanation=text, readiness=NOT_AWAITED, manifest=None)
         return Verdict(kept, (Drift(key, (), repaired=False),), (_note(Severity.WARNING, "being-deleted", key, text),))
     if world.policy.mode is not DriftMode.CORRECT:
         return _left_missing(item, world)
-    action = _action(item, world, Verb.REPLACE, Reason.BEING_DELETED, created_fields(item, world), observed)
+    action = _action(item, world, Verb.REPLACE, Reason.BEING_DELETED, created_fields(item, world), observed=observed)
     text = "somebody is deleting it: it is created again when it is gone"
     return Verdict(replace(action, explanation=text), (Drift(key, (), repaired=True),))
 
@@ -295,7 +302,9 @@ def _settled(item: Candidate, observed: ObservedObject) -> Verdict:
 
 
 class _Difference:
-    """An object of ours (or one to adopt) that is not as desired: which changes stand, which are left, and under which verb."""
+    """An object of ours (or one to adopt) that is not as desired: which changes stand, which are left, and under which
+    verb.
+    """
 
     def __init__(
         self,
@@ -333,7 +342,9 @@ class _Difference:
         shown = tuple(change.shown for change in self.changes)
         if self.to_generate is not None:
             shown = tuple(sorted([*shown, *self._regenerated()], key=lambda change: change.path))
-        action = _action(replace(self.item, sent=self._manifest()), self.world, verb, reason, shown, self.observed)
+        action = _action(
+            replace(self.item, sent=self._manifest()), self.world, verb, reason, shown, observed=self.observed
+        )
         return replace(
             action,
             explanation=explanation,
@@ -365,7 +376,9 @@ class _Difference:
         return Manifest(self.key, with_live_values(content, self.observed.content, self.kept))
 
     def _removals(self) -> tuple[str, ...]:
-        """Fields of the OrchestCluster's spec that Git lacks and that stay when we let go of them, because others hold them."""
+        """Fields of the OrchestCluster's spec that Git lacks and that stay when we let go of them, because others hold
+        them.
+        """
         if self.key.group != GROUP:
             return ()
         return tuple(
@@ -387,7 +400,7 @@ class _Difference:
     def _keep(self) -> Action:
         reason, explanation = self._why_kept()
         shown = (*self.given_up, *(change.shown for change in self.left))
-        action = _action(self.item, self.world, Verb.KEEP, reason, shown, self.observed)
+        action = _action(self.item, self.world, Verb.KEEP, reason, shown, observed=self.observed)
         return replace(action, explanation=explanation, readiness=NOT_AWAITED, manifest=None, desired_digest="")
 
     def _why_kept(self) -> tuple[Reason, str]:
@@ -409,10 +422,15 @@ class _Difference:
         return (*given_up_notes, *self._replace_notes(), *self._left_notes())
 
     def _replace_notes(self) -> tuple[Note, ...]:
-        """A replace deletes, so it takes what a delete takes; what the original made is recognised by its labels instead."""
+        """A replace deletes, so it takes what a delete takes; what the original made is recognised by its labels
+        instead.
+        """
         if self._is_replaceable() or not any(immutable_at(*self.key[:2], change.path) for change in self.changes):
             return ()
-        text = "must be replaced, but the cluster's inventory does not list it; delete it yourself if it is not needed, then apply again"
+        text = (
+            "must be replaced, but the cluster's inventory does not list it; delete it yourself if it is not needed, "
+            "then apply again"
+        )
         return (_note(Severity.REFUSAL, "not-in-inventory", self.key, text),)
 
     def _is_replaceable(self) -> bool:
@@ -434,13 +452,13 @@ class _Difference:
         if old is None or new is None or old == new:
             return ()
         text = (
-            f"the database would move from PostgreSQL {old} ({before}) to {new} ({after}) on an existing volume, which it cannot "
-            f"read; keep {old}, or dump the database, delete the volume and restore"
+            f"the database would move from PostgreSQL {old} ({before}) to {new} ({after}) on an existing volume, which "
+            f"it cannot read; keep {old}, or dump the database, delete the volume and restore"
         )
         return (_note(Severity.REFUSAL, "postgres-major", self.key, text),)
 
 
-# --- small pieces ---------------------------------------------------------------------------------------------------------
+# --- small pieces
 
 
 def _action(
@@ -449,6 +467,7 @@ def _action(
     verb: Verb,
     reason: Reason,
     changes: tuple[FieldChange, ...],
+    *,
     observed: ObservedObject | None = None,
 ) -> Action:
     sent = item.sent

@@ -1,8 +1,10 @@
-"""What to do about fields that somebody else changed: the drift mode and the ignore rules, both annotations of the OrchestCluster.
+"""What to do about fields that somebody else changed: the drift mode and the ignore rules, both annotations of the
+OrchestCluster.
 
-`orchest.io/drift` is `correct` (the default), `warn` or `observe`. `orchest.io/ignore-drift` lists fields that others may
-change, separated by commas or new lines: a JSON pointer, with `Kind/name:` before it when it is meant for one object only, as
-in `Deployment/orchest-api:/spec/replicas`. In a pointer an entry of a keyed list is named by its merge key: `.../env/LEVEL`.
+`orchest.io/drift` is `correct` (the default), `warn` or `observe`. `orchest.io/ignore-drift` lists fields that others
+may change, separated by commas or white space: a JSON pointer, with `Kind/name:` before it when it is meant for one
+object only, as in `Deployment/orchest-api:/spec/replicas`. In a pointer an entry of a keyed list is named by its merge
+key: `.../env/LEVEL`.
 
 A field that is left to others is not sent either: server-side apply would take it back.
 """
@@ -62,8 +64,8 @@ def drift_policy(cluster: Mapping[str, Json]) -> DriftPolicy:
     """Read from the OrchestCluster as Git has it. Raises ValueError for an unknown mode or a rule without a pointer."""
     annotations = cluster["metadata"].get("annotations") or {}
     mode = DriftMode(annotations.get(MODE_ANNOTATION) or DriftMode.CORRECT)
-    texts = re.split(r"[,\n]", annotations.get(IGNORE_ANNOTATION) or "")
-    return DriftPolicy(mode, tuple(parse_rule(text.strip()) for text in texts if text.strip()))
+    texts = re.split(r"[,\s]+", annotations.get(IGNORE_ANNOTATION) or "")
+    return DriftPolicy(mode, tuple(parse_rule(text) for text in texts if text))
 
 
 def parse_rule(text: str) -> IgnoreRule:

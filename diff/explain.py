@@ -1,7 +1,7 @@
 """A plan in words, for people: what is done to which object, in which wave, and why.
 
-In: a plan. Out: lines of styled segments; the CLI knows colours, this module only says what a segment is. Never: a value that
-did not come masked out of the plan.
+In: a plan. Out: lines of styled segments; the CLI knows colours, this module only says what a segment is. Never: a
+value that did not come masked out of the plan.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from desired_state.images import ImageDecision
     from desired_state.objects import Json, Note
     from diff.action import FieldChange
+    from diff.compare import ObjectHistory
     from diff.plan import Drift, Plan
 
 
@@ -117,6 +118,31 @@ def as_text(lines: Iterable[Line]) -> str:
     return "".join("".join(text for _, text in line).rstrip() + "\n" for line in lines)
 
 
+def explain_histories(histories: Iterable[ObjectHistory]) -> tuple[Line, ...]:
+    """What became of each object between two snapshots."""
+    return tuple(line for history in histories for line in _history_lines(history))
+
+
+def _history_lines(history: ObjectHistory) -> Iterator[Line]:
+    style = _HISTORY_STYLES[history.verb]
+    yield ((style, f"{history.verb:<9} "), (Style.OBJECT, str(history.key)))
+    for path, before, after in history.changes:
+        yield (
+            (Style.PATH, f"    {path}: "),
+            (Style.BEFORE, _value(before)),
+            (Style.PLAIN, " -> "),
+            (Style.AFTER, _value(after)),
+        )
+
+
+_HISTORY_STYLES: Mapping[str, Style] = {
+    "appeared": Style.CREATE,
+    "changed": Style.UPDATE,
+    "recreated": Style.REPLACE,
+    "vanished": Style.DELETE,
+}
+
+
 def summary(plan: Plan) -> str:
     """`Plan: 3 to create, 1 to update, 2 not ready.` or `No changes: ...`."""
     counts = [(sum(action.verb is verb for action in plan.actions), words) for verb, words in _COUNTED.items()]
@@ -147,7 +173,7 @@ def _action_lines(action: Action, detail: Detail) -> Iterator[Line]:
         (Style.OBJECT, str(action.key)),
         (Style.REASON, f"  ({why}{_count(action) if counted else ''})"),
     )
-    for change in () if counted else _telling(action.changes):
+    for change in () if counted else _telling(action):
         yield _change_line(change)
     for conflict in action.conflicts:
         yield ((Style.REFUSAL, f"        conflict: {conflict.manager} applies {conflict.path}"),)
@@ -164,10 +190,16 @@ def _count(action: Action) -> str:
     return f"; {count} field{'s' if count != 1 else ''}{image}"
 
 
-def _telling(changes: tuple[FieldChange, ...]) -> tuple[FieldChange, ...]:
-    """Our own bookkeeping is told only when there is nothing else to tell."""
-    told = tuple(change for change in changes if change.path != _OWNED_PATHS)
-    return told or changes
+def _telling(action: Action) -> tuple[FieldChange, ...]:
+    """Our own bookkeeping is told only when there is nothing else to tell; of an owner reference its name is enough."""
+    if action.verb is Verb.DELETE:
+        return ()
+    told = tuple(change for change in action.changes if not _is_bookkeeping(change.path))
+    return told or action.changes
+
+
+def _is_bookkeeping(path: str) -> bool:
+    return path == _OWNED_PATHS or (path.startswith("metadata.ownerReferences[") and not path.endswith(".name"))
 
 
 def _change_line(change: FieldChange) -> Line:

@@ -1,7 +1,8 @@
-"""Secrets whose content is made in the cluster: is what is there complete, for the right names, and not about to expire?
+"""Secrets whose content is made in the cluster: is what is there complete, for the right names, and not about to
+expire?
 
-In: the recipe, the observed Secret, the registry's address, the moment of the snapshot. Out: a reason to generate, or None.
-Never: the values. Apply makes them and writes the two annotations below; the planner reads them.
+In: the recipe, the observed Secret, the registry's address, the moment of the snapshot. Out: a reason to generate, or
+None. Never: the values. Apply makes them and writes the two annotations below; the planner reads them.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Fields that the API server never changes in place: known ahead, so that a plan says `replace` and what that costs.
 
-Each row was answered 422 by a real server. Claims are not in the table: they hold data and are never replaced (`claims.py`).
+Each row was answered 422 by a real server. Claims are not in the table: they hold data and are never replaced
+(`claims.py`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The few values that only the cluster can tell, read from a snapshot, and put into manifests where they are known.
 
-In: a snapshot. Out: values by name, and manifests without `Unknown` leaves as far as they resolve. What does not resolve
-yet will exist after an earlier action of the same plan; apply resolves it then, with the same functions.
+In: a snapshot. Out: values by name, and manifests without `Unknown` leaves as far as they resolve. What does not
+resolve yet will exist after an earlier action of the same plan; apply resolves it then, with the same functions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ REGISTRY_SECRET = "registry-tls-secret"  # noqa: S105, the name of an object
 
 
 def known_values(snapshot: Snapshot) -> Mapping[UnknownValue, str]:
-    """Everything that the cluster can tell now. Objects that are being deleted tell nothing: their values will change."""
+    """Everything that the cluster can tell now. Objects that are being deleted tell nothing: their values will
+    change.
+    """
     namespace = snapshot.cluster.namespace
     told = {
         UnknownValue.OWNER_UID: _uid(_living(snapshot, snapshot.cluster)),

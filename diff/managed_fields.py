@@ -1,7 +1,7 @@
 """Who holds which field: the server's `metadata.managedFields` (format fieldsV1), read only where something differs.
 
-In: the content of one observed object. Out: one `Holder` for each manager and operation. Entries of subresources are left
-out: what a controller writes into `status` is no claim on what we set.
+In: the content of one observed object. Out: one `Holder` for each manager and operation. Entries of the
+subresource `status` are left out: what a controller writes there is no claim on what we set. Those of `scale` count.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 FieldTree: TypeAlias = "Mapping[Step, FieldTree]"
 """Held fields as a tree of steps; an empty one is a leaf, or a list or map that is held as a whole."""
 
+UNKEYED = frozenset({"v", "i"})
+"""In an `Element`: a member of a set by its value, an entry of an atomic list by its index."""
+
+STATUS = "status"
 APPLY = "Apply"
 UPDATE = "Update"
 
@@ -55,12 +59,14 @@ def holders(content: Mapping[str, Json]) -> tuple[Holder, ...]:
     return tuple(
         Holder(entry["manager"], entry["operation"], read_fields(entry.get("fieldsV1") or {}))
         for entry in content["metadata"].get("managedFields") or []
-        if not entry.get("subresource")
+        if entry.get("subresource") != STATUS
     )
 
 
 def read_fields(fields: Mapping[str, Json]) -> FieldTree:
-    """fieldsV1 as a tree: `f:name` is a field, `k:{...}` an entry by merge key, `v:...` a member of a set, `i:n` an index."""
+    """fieldsV1 as a tree: `f:name` is a field, `k:{...}` an entry by merge key, `v:...` a member of a set, `i:n` an
+    index.
+    """
     return {_step(name): read_fields(below) for name, below in fields.items() if name != "."}
 
 
@@ -81,7 +87,8 @@ def _step(name: str) -> Step:
 def _name(step: Step) -> str:
     if isinstance(step, str):
         return f"f:{step}"
-    return f"k:{orjson.dumps(dict(step.keys)).decode()}"
+    kind, text = step.keys[0]
+    return f"{kind}:{text}" if kind in UNKEYED else f"k:{orjson.dumps(dict(step.keys)).decode()}"
 
 
 def _leaves(tree: FieldTree, path: Path) -> Iterator[Path]:

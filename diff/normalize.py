@@ -1,8 +1,9 @@
 """One spelling for values that the API server holds to be equal.
 
-It drops what is empty, rewrites some quantities and leaves the rest; we do the same to both sides before two whole values
-are compared (atomic lists, the OrchestCluster's spec) or digested. In: JSON. Out: JSON that is equal when the server sees no
-difference. Never: a default that only the server knows; those are others' fields and are not compared at all.
+It drops what is empty, rewrites some quantities and leaves the rest; we do the same to both sides before two whole
+values are compared (atomic lists, the OrchestCluster's spec) or digested. In: JSON. Out: JSON that is equal when the
+server sees no difference. Never: a default that only the server knows; those are others' fields and are not compared at
+all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 
 
 def is_empty(value: Json, field: str) -> bool:
-    """Whether the server keeps nothing for this value: null, `{}`, `[]`, and the empty text as an environment variable's value."""
+    """Whether the server keeps nothing for this value: null, `{}`, `[]`, and the empty text as an environment
+    variable's value.
+    """
     if value is None:
         return True
     if isinstance(value, dict | list):
@@ -27,7 +30,9 @@ def is_empty(value: Json, field: str) -> bool:
 
 
 def normalize(value: Json, field: str = "", parent: str = "") -> Json:
-    """`value` of `field`, which lies in `parent`, in the one spelling. Empty maps inside maps vanish from the inside out."""
+    """`value` of `field`, which lies in `parent`, in the one spelling. Empty maps inside maps vanish from the inside
+    out.
+    """
     if isinstance(value, dict):
         if field in OPAQUE_MAPS:
             return {name: item for name, item in value.items() if item is not None}
@@ -45,7 +50,9 @@ def same_quantity(one: Any, other: Any) -> bool:
 
 
 def canonical_quantity(value: Json) -> Json:
-    """The exact value as text, `value` itself when it is no quantity (the server will refuse it, with a better message)."""
+    """The exact value as text, `value` itself when it is no quantity (the server will refuse it, with a better
+    message).
+    """
     if value is None or isinstance(value, bool | Unknown | dict | list):
         return value
     try:

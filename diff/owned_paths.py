@@ -1,8 +1,8 @@
 """The set of fields that we set in an object, as one short hash in an annotation of that object.
 
-When Git stops setting a field, nothing that we still set differs, so comparing cannot see it. The annotation can: it hashes
-which fields the last apply set. Values stay out of it, it must not become an oracle for secrets. Only when it differs are the
-managed fields read, to find what is to be dropped.
+When Git stops setting a field, nothing that we still set differs, so comparing cannot see it. The annotation can: it
+hashes which fields the last apply set. Values stay out of it, it must not become an oracle for secrets. Only when it
+differs are the managed fields read, to find what is to be dropped.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from desired_state.objects import Unknown
 from diff.action import ABSENT
 from diff.compare import FieldDifference
+from diff.managed_fields import UNKEYED
 from diff.merge_keys import ATOMIC_MAPS, MEANINGFUL_EMPTY, OPAQUE_MAPS, key_of, merge_keys
 from diff.paths import Element, value_at
 
@@ -48,17 +49,20 @@ def dropped_fields(
     """
     ours = [holder for holder in managers if holder.is_ours]
     others = [holder for holder in managers if not holder.is_ours]
-    paths = sorted({_shown(path, desired) for holder in ours for path in holder.leaves()} - {None}, key=str)
+    shown = {path for holder in ours for leaf in holder.leaves() if (path := _shown(leaf, desired)) is not None}
+    parents = {path[:length] for path in shown for length in range(1, len(path))}
     return tuple(
         FieldDifference(path, ABSENT, value)
-        for path in paths
-        if path is not None and (value := value_at(observed, path)) is not ABSENT
+        for path in sorted(shown - parents, key=str)
+        if (value := value_at(observed, path)) is not ABSENT
         if not any(holder.holds(path) for holder in others)
     )
 
 
 def _shown(path: Path, desired: Mapping[str, Json]) -> Path | None:
-    """The path under which a dropped leaf is told, None when it is not dropped. A dropped entry's merge key is not told."""
+    """The path under which a dropped leaf is told, None when it is not dropped; a merge key stands for its whole
+    entry.
+    """
     if _is_set(desired, path):
         return None
     parent, last = path[:-1], path[-1]
@@ -68,11 +72,11 @@ def _shown(path: Path, desired: Mapping[str, Json]) -> Path | None:
 
 
 def _is_set(desired: Mapping[str, Json], path: Path) -> bool:
-    value: Json = value_at(desired, path)
-    if value is not ABSENT:
+    if value_at(desired, path) is not ABSENT:
         return True
-    above = value_at(desired, path[:-1]) if len(path) > 1 else ABSENT
-    return isinstance(above, list)
+    last = path[-1]
+    is_member = isinstance(last, Element) and last.keys[0][0] in UNKEYED
+    return is_member and isinstance(value_at(desired, path[:-1]), list)
 
 
 def _outline(value: dict[str, Json] | list[Json], field: str) -> str:

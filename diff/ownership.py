@@ -1,8 +1,10 @@
-"""Whose is an observed object? Our mark, the cluster's inventory and the original's labels answer; nothing is deleted without them.
+"""Whose is an observed object? Our mark, the cluster's inventory and the original's labels answer; nothing is deleted
+without them.
 
-In: observed content. Out: an `Ownership`, and the right to delete. Two things must speak for a delete, besides the uid that its
-precondition names: our mark on the object and an entry for it in the inventory. An entry whose uid is "" is an intent that an
-apply wrote before it created the object; it counts, so that a killed apply leaves nothing behind that nobody may remove.
+In: observed content. Out: an `Ownership`, and the right to delete. Two things must speak for a delete, besides the uid
+that its precondition names: our mark on the object and an entry for it in the inventory. An entry whose uid is "" is an
+intent that an apply wrote before it created the object; it counts, so that a killed apply leaves nothing behind that
+nobody may remove.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Field paths: how every difference, owned field and ignore rule names a place inside an object.
 
-A path is a tuple of steps. A step is a field name or, inside a keyed list, an `Element` that names one entry by its merge
-key, never by its index: indexes move when somebody else adds an entry.
+A path is a tuple of steps. A step is a field name or, inside a keyed list, an `Element` that names one entry by its
+merge key, never by its index: indexes move when somebody else adds an entry.
 """
 
 from __future__ import annotations
@@ -32,7 +32,9 @@ Path: TypeAlias = tuple[Step, ...]
 
 
 def format_path(path: Path) -> str:
-    """`spec.template.spec.containers[name=orchest-api].image`; a name that is no plain word is quoted: `labels["a.b/c"]`."""
+    """`spec.template.spec.containers[name=orchest-api].image`; a name that is no plain word is quoted:
+    `labels["a.b/c"]`.
+    """
     return "".join(_format_step(step) for step in path).removeprefix(".")
 
 

@@ -1,8 +1,8 @@
 """`plan(rendering, snapshot) -> Plan`: what must be done, and why, as a value.
 
-The story of a plan: the namespace and the OrchestCluster first, then the registry's Service and certificate, since others
-depend on values that these may change, then every other desired object, then what is observed and not desired. Each object
-is judged alone (`decision.py`, `pruning.py`); here the verdicts are put in order.
+The story of a plan: the namespace and the OrchestCluster first, then the registry's Service and certificate, since
+others depend on values that these may change, then every other desired object, then what is observed and not desired.
+Each object is judged alone (`decision.py`, `pruning.py`); here the verdicts are put in order.
 
 `replan` does the same and remembers: a controller plans again and again, and nearly nothing changes in between.
 """
@@ -69,7 +69,9 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """What `replan` found out last time. Start with `Memory()` and pass on what it returns; one memory serves one OrchestCluster."""
+    """What `replan` found out last time. Start with `Memory()` and pass on what it returns; one memory serves one
+    OrchestCluster.
+    """
 
     plan: Plan | None = None
     rendering: Rendering | None = None
@@ -93,7 +95,9 @@ def plan(rendering: Rendering, snapshot: Snapshot, *, masker: Masker) -> Plan:
 
 
 def replan(rendering: Rendering, snapshot: Snapshot, memory: Memory, *, masker: Masker) -> tuple[Plan, Memory]:
-    """The same plan as `plan`, without judging again what has not changed since `memory`; and the memory for the next time."""
+    """The same plan as `plan`, without judging again what has not changed since `memory`; and the memory for the next
+    time.
+    """
     versions = (list(map(_VERSION, snapshot.objects.values())),)
     if _is_unchanged(rendering, snapshot, memory, versions, masker):
         assert memory.plan is not None
@@ -169,7 +173,9 @@ class _Planning:
                 self.world = replace(self.world, known=known)
 
     def _judge_rest(self, objects: Iterable[DesiredObject], shared: tuple[object, ...]) -> None:
-        """Everything whose verdict rests on nothing but its own two sides and `shared`, so that it may be remembered."""
+        """Everything whose verdict rests on nothing but its own two sides and `shared`, so that it may be
+        remembered.
+        """
         observed_objects, world, candidates, settled = self.snapshot.objects, self.world, self.candidates, self.settled
         is_familiar = self.memory.shared == (world.known, world.policy, *shared[2:])
         old_candidates = self.memory.candidates if is_familiar else {}
@@ -279,7 +285,10 @@ def _is_paused(rendering: Rendering) -> bool:
 def _mask_notes(world: World) -> tuple[Note, ...]:
     if not world.masked_by or world.masked_by == world.masker.key_id:
         return ()
-    text = "the snapshot was masked with another key, so sensitive values are taken as equal; plan against the server to compare them"
+    text = (
+        "the snapshot was masked with another key, so sensitive values are taken as equal; plan against the server to "
+        "compare them"
+    )
     return (Note(Severity.WARNING, "masked-snapshot", "", text),)
 
 

@@ -1,8 +1,8 @@
 """A plan as a file: JSON that people may read, programs may rely on (`docs/plan.schema.json`), and an apply takes back.
 
-It holds no manifest and no secret: apply renders and plans anew and requires the same actions (`same_action`). Absence is
-spelled by leaving the key out, so that null stays a value. The digest covers everything but itself: it finds accidents and
-edits; it is not a signature.
+It holds no manifest and no secret: apply renders and plans anew and requires the same actions (`same_action`). Absence
+is spelled by leaving the key out, so that null stays a value. The digest covers everything but itself: it finds
+accidents and edits; it is not a signature.
 """
 
 from __future__ import annotations
@@ -87,7 +87,9 @@ def dump(plan_file: PlanFile) -> bytes:
 
 
 def load(data: bytes) -> PlanFile:
-    """The inverse of `dump`, without manifests. Raises PlanFileError for what was cut, edited or written by a newer release."""
+    """The inverse of `dump`, without manifests. Raises PlanFileError for what was cut, edited or written by a newer
+    release.
+    """
     again = "make a new one with: orchest plan --out FILE"
     try:
         content = orjson.loads(data)
@@ -98,7 +100,8 @@ def load(data: bytes) -> PlanFile:
     found = str(content["format_version"])
     if found.partition(".")[0] != FORMAT_VERSION.partition(".")[0]:
         raise PlanFileError(
-            f"The plan file has format {found} and this release reads {FORMAT_VERSION}; apply it with the release that wrote it, or {again}"
+            f"The plan file has format {found} and this release reads {FORMAT_VERSION}; apply it with the release that "
+            f"wrote it, or {again}"
         )
     if content.get("digest") != _digest(content):
         raise PlanFileError(f"The plan file was changed after it was written (its digest does not match); {again}")
@@ -109,12 +112,16 @@ def load(data: bytes) -> PlanFile:
 
 
 def same_action(one: Action, other: Action) -> bool:
-    """Whether two plans mean the same step: everything that a plan file says about it but the words and the patience."""
+    """Whether two plans mean the same step: all that a plan file says but the words, the patience, and who else holds
+    a field.
+    """
     return _essence(one) == _essence(other)
 
 
 def _essence(action: Action) -> Action:
-    return replace(action, explanation="", readiness=Readiness(action.readiness.rule), manifest=None)
+    changes = tuple(replace(change, manager="") for change in action.changes)
+    readiness = Readiness(action.readiness.rule)
+    return replace(action, explanation="", readiness=readiness, changes=changes, manifest=None)
 
 
 def document(plan_file: PlanFile) -> dict[str, Json]:
@@ -200,7 +207,7 @@ def _digest(content: Mapping[str, Json]) -> str:
     return f"sha256:{sha256(orjson.dumps(rest, option=orjson.OPT_SORT_KEYS)).hexdigest()}"
 
 
-# --- reading --------------------------------------------------------------------------------------------------------------
+# --- reading
 
 
 def _plan_file(content: Mapping[str, Any]) -> PlanFile:

@@ -1,8 +1,8 @@
 """What a plan saw of an object, and whether that still holds: the rule that makes a stale plan refuse.
 
-resourceVersion is no precondition: the status of a fresh Deployment moves it four times in a tenth of a second. `seen` digests
-what the decision rested on: the live values of the fields that we compare, the owner mark and deletionTimestamp. In: manifest
-and live content. Out: a keyed digest. Fields of others and status never enter it.
+resourceVersion is no precondition: the status of a fresh Deployment moves it four times in a tenth of a second. `seen`
+digests what the decision rested on: the live values of the fields that we compare, the owner mark and
+deletionTimestamp. In: manifest and live content. Out: a keyed digest. Fields of others and status never enter it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def precondition_of(masker: Masker, observed: ObservedObject, manifest: Manifest
 
 
 def seen_digest(masker: Masker, content: Mapping[str, Json], manifest: Manifest | None) -> str:
-    """The digest of what a decision about this object rests on. Apply computes it again from a fresh read before each write."""
+    """The digest of what a decision about this object rests on. Apply computes it again from a fresh read before each
+    write.
+    """
     metadata = content["metadata"]
     seen = {
         "mark": mark_of(content),
@@ -53,7 +55,9 @@ def holds(action: Action, snapshot: Snapshot, masker: Masker) -> bool:
 
 
 def _whole(content: Mapping[str, Json]) -> Json:
-    """Parts that matter beyond the fields we set: generated content, and the OrchestCluster's spec, which is compared whole."""
+    """Parts that matter beyond the fields we set: generated content, and the OrchestCluster's spec, which is compared
+    whole.
+    """
     if content.get("kind") == "Secret":
         return content.get("data") or {}
     if str(content.get("apiVersion", "")).startswith(f"{GROUP}/"):
@@ -85,7 +89,9 @@ def _projected(wanted: Json, there: Json, field: str, parent: str) -> Json:
 
 
 def _projected_list(wanted: list[Json], there: list[Json], field: str) -> Json:
-    """Our entries in the order observed. Entries that only apply can name (an unknown owner uid) stand for the whole list."""
+    """Our entries in the order observed. Entries that only apply can name (an unknown owner uid) stand for the whole
+    list.
+    """
     keys = merge_keys(field, wanted, there)
     if not keys:
         return normalize(there, field)

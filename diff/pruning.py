@@ -1,8 +1,9 @@
-"""What is observed and not desired: deleted when it is ours beyond doubt, kept when it is data, named when it is in doubt.
+"""What is observed and not desired: deleted when it is ours beyond doubt, kept when it is data, named when it is in
+doubt.
 
-In: the observed objects whose keys are not desired. Out: a `Verdict` for each, and a refusal when there are too many.
-A delete needs our mark, an inventory entry and the uid (`ownership.py`). A pause asks for its deletes by a field, so they do
-not count against the limit.
+In: the observed objects whose keys are not desired. Out: a `Verdict` for each, and a refusal when there are too many. A
+delete needs our mark, an inventory entry and the uid (`ownership.py`). A pause asks for its deletes by a field, so they
+do not count against the limit.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def undesired(observed: ObservedObject, world: World, *, paused: bool) -> Verdic
     if observed.key.kind == "PersistentVolumeClaim":
         return Verdict(_keep(observed, world))
     if not may_delete(observed, world.mark, world.recorded):
-        text = "it carries our mark, but the inventory does not list it: left alone; delete it yourself when nobody needs it"
+        text = "it carries our mark but is not in the inventory: left alone; delete it yourself when nobody needs it"
         return Verdict(notes=(Note(Severity.WARNING, "not-in-inventory", str(observed.key), text),))
     if observed.content["metadata"].get("deletionTimestamp"):
         return Verdict(_await_end(observed, world))
@@ -50,8 +51,8 @@ def limit_note(prunes: int, owned: int) -> Note | None:
     if prunes == 0 or (prunes <= limit and prunes < owned):
         return None
     text = (
-        f"{prunes} of {owned} objects would be deleted because the manifest does not ask for them any more (at most {limit} go "
-        f"without asking, and never all); look at the list, then allow it with --allow-prune"
+        f"{prunes} of {owned} objects would be deleted because the manifest does not ask for them any more (at most "
+        f"{limit} go without asking, and never all); look at the list, then allow it with --allow-prune"
     )
     return Note(Severity.REFUSAL, "too-many-prunes", "", text)
 
@@ -63,7 +64,7 @@ def count_prunes(actions: Iterable[Action]) -> int:
 def _left_behind(observed: ObservedObject, world: World) -> tuple[Note, ...]:
     if ownership(observed, world.mark, world.recorded) is not Ownership.ORIGINAL:
         return ()
-    text = "made by the original controller and not part of this release: left alone; delete it yourself when nobody needs it"
+    text = "made by the original controller, not part of this release: left alone; delete it when nobody needs it"
     return (Note(Severity.INFO, "left-behind", str(observed.key), text),)
 
 
@@ -83,7 +84,7 @@ def _keep(observed: ObservedObject, world: World) -> Action:
     action = _action(observed, world, Verb.KEEP, Reason.USER_DATA)
     return replace(
         action,
-        explanation="the manifest does not ask for it any more, but a claim holds user data and is never deleted by an update",
+        explanation="not asked for any more, but a claim holds user data and is never deleted by an update",
     )
 
 

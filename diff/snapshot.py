@@ -24,8 +24,9 @@ class ObservedObject:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What `plan` compares against. `objects` holds all that carry our or the original's labels in the cluster's namespace and
-    cluster-wide, and whatever else has a key that is desired; `cluster` is the key of the OrchestCluster, in `objects` if it exists.
+    """What `plan` compares against. `objects` holds all that carry our or the original's labels in the cluster's
+    namespace and cluster-wide, and whatever else has a key that is desired; `cluster` is the key of the OrchestCluster,
+    in `objects` if it exists.
     """
 
     cluster: ObjectKey

@@ -57,8 +57,10 @@ def load(data: bytes) -> Snapshot:
         raise SnapshotFileError(f"format {found!r} is not known here (this release reads {FORMAT}). Save it again.")
     try:
         return _snapshot(document)
-    except (KeyError, TypeError, ValueError) as error:
-        raise SnapshotFileError(f"a damaged snapshot ({error}). Make a new one with: orchest snapshot save FILE") from error
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SnapshotFileError(
+            f"a damaged snapshot ({type(error).__name__}). Make a new one with: orchest snapshot save FILE"
+        ) from error
 
 
 def _snapshot(document: Mapping[str, Any]) -> Snapshot:

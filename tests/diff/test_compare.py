@@ -46,9 +46,15 @@ EQUAL: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "0.1 and 100m": (pod(resources={"requests": {"cpu": "0.1"}}), pod(resources={"requests": {"cpu": "100m"}})),
     "a number as quantity": (pod(resources={"limits": {"cpu": 1}}), pod(resources={"limits": {"cpu": "1"}})),
     "1024Mi and 1Gi": (pod(resources={"limits": {"memory": "1024Mi"}}), pod(resources={"limits": {"memory": "1Gi"}})),
-    "1.5Gi and 1536Mi": (pod(resources={"limits": {"memory": "1.5Gi"}}), pod(resources={"limits": {"memory": "1536Mi"}})),
+    "1.5Gi and 1536Mi": (
+        pod(resources={"limits": {"memory": "1.5Gi"}}),
+        pod(resources={"limits": {"memory": "1536Mi"}}),
+    ),
     "1000m and 1": (pod(resources={"limits": {"cpu": "1000m"}}), pod(resources={"limits": {"cpu": "1"}})),
-    "1e3 stays as written": (pod(resources={"limits": {"memory": "1e3"}}), pod(resources={"limits": {"memory": "1e3"}})),
+    "1e3 stays as written": (
+        pod(resources={"limits": {"memory": "1e3"}}),
+        pod(resources={"limits": {"memory": "1e3"}}),
+    ),
     "storage": (
         {"spec": {"resources": {"requests": {"storage": "1024Gi"}}}},
         {"spec": {"resources": {"requests": {"storage": "1Ti"}}}},
@@ -173,7 +179,11 @@ DIFFERENT: dict[str, tuple[dict[str, Any], dict[str, Any], list[tuple[str, Any, 
         pod(args=["b", "a"]),
         [("spec.containers[name=a].args", ["a", "b"], ["b", "a"])],
     ),
-    "an atomic list that we set to nothing": (pod(args=[]), pod(args=["x"]), [("spec.containers[name=a].args", [], ["x"])]),
+    "an atomic list that we set to nothing": (
+        pod(args=[]),
+        pod(args=["x"]),
+        [("spec.containers[name=a].args", [], ["x"])],
+    ),
     "a foreign key in an atomic map": (
         {"spec": {"nodeSelector": {"a": "1"}}},
         {"spec": {"nodeSelector": {"a": "1", "b": "2"}}},
@@ -241,9 +251,13 @@ def test_a_whole_comparison_holds_empty_and_absent_equal() -> None:
 
 
 leaves = st.one_of(st.booleans(), st.integers(0, 5), st.sampled_from(["", "a", "1", "100m"]), st.none())
-field_names = st.sampled_from(["a", "b", "value", "args", "requests", "nodeSelector", "labels", "emptyDir", "sizeLimit"])
+field_names = st.sampled_from(
+    ["a", "b", "value", "args", "requests", "nodeSelector", "labels", "emptyDir", "sizeLimit"]
+)
 contents: st.SearchStrategy[Any] = st.recursive(
-    leaves, lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(field_names, below, max_size=4)), max_leaves=12
+    leaves,
+    lambda below: st.one_of(st.lists(below, max_size=3), st.dictionaries(field_names, below, max_size=4)),
+    max_leaves=12,
 )
 
 

@@ -12,6 +12,7 @@ from desired_state.objects import OWNER_ANNOTATION, Rendering, Severity, Unknown
 from diff.action import ABSENT, WRITES, Cause, Conflict, ReadinessRule, Reason, Verb
 from diff.after import after
 from diff.generated import EXPIRES_ANNOTATION, GENERATED_FOR_ANNOTATION
+from diff.immutable import IMMUTABLE
 from diff.known import known_values
 from diff.plan import Memory, replan
 from tests.diff import worlds
@@ -43,10 +44,10 @@ def image_of(body: dict[str, Any], image: str) -> None:
     body["spec"]["template"]["spec"]["containers"][0]["image"] = image
 
 
-IMAGE = {
+IMAGE: dict[str, Any] = {
     "f:spec": {"f:template": {"f:spec": {"f:containers": {'k:{"name":"orchest-api"}': {"f:image": {}}}}}},
 }
-REPLICAS = {"f:spec": {"f:replicas": {}}}
+REPLICAS: dict[str, Any] = {"f:spec": {"f:replicas": {}}}
 
 
 def set_image_by_hand(snapshot: Snapshot, manager: str = "kubectl-set", operation: str = "Update") -> Snapshot:
@@ -57,7 +58,7 @@ def set_image_by_hand(snapshot: Snapshot, manager: str = "kubectl-set", operatio
     return changed(snapshot, API, change)
 
 
-# --- from nothing, and again ----------------------------------------------------------------------------------------------
+# --- from nothing, and again
 
 
 def test_an_empty_cluster_gets_everything() -> None:
@@ -96,7 +97,10 @@ def test_a_namespace_that_exists_is_none_of_our_business() -> None:
 
 
 def test_a_plan_does_not_depend_on_the_order_of_its_input() -> None:
-    wanted, snapshot = usual_rendering(orchest_api=worlds.deployment("orchest-api", "new:v2")), applied(usual_rendering())
+    wanted, snapshot = (
+        usual_rendering(orchest_api=worlds.deployment("orchest-api", "new:v2")),
+        applied(usual_rendering()),
+    )
     expected = planned(wanted, snapshot)
     for seed in range(5):
         chance = random.Random(seed)
@@ -109,13 +113,13 @@ def test_a_plan_does_not_depend_on_the_order_of_its_input() -> None:
 def test_a_created_object_shows_each_of_its_fields() -> None:
     action = action_for(planned(usual_rendering(), worlds.empty_snapshot()), SETTINGS)
     assert (action.verb, action.reason) == (Verb.CREATE, Reason.NOT_FOUND)
-    assert [(change.path, change.before, change.after) for change in action.changes if change.path.startswith("data")] == [
-        ("data.a", ABSENT, "1")
-    ]
+    assert [
+        (change.path, change.before, change.after) for change in action.changes if change.path.startswith("data")
+    ] == [("data.a", ABSENT, "1")]
     assert action.precondition.uid == ""
 
 
-# --- changes in Git -------------------------------------------------------------------------------------------------------
+# --- changes in Git
 
 
 def test_only_what_differs_is_touched() -> None:
@@ -139,14 +143,16 @@ def test_a_field_that_git_drops_is_shown_as_going() -> None:
 def test_a_dropped_variable_is_shown_by_its_value_and_not_by_its_merge_key() -> None:
     env = [{"name": "LEVEL", "value": "info"}]
     made = planned(usual_rendering(orchest_api=worlds.deployment("orchest-api", env=env)), applied(usual_rendering()))
-    assert paths(action_for(made, API)) == ["spec.template.spec.containers[name=orchest-api].env[name=DB_PASSWORD].value"]
+    assert paths(action_for(made, API)) == [
+        "spec.template.spec.containers[name=orchest-api].env[name=DB_PASSWORD].value"
+    ]
 
 
 def test_a_dropped_field_that_somebody_else_holds_too_stays_and_is_not_shown() -> None:
     before = applied(usual_rendering(settings=worlds.config_map("settings", a="1", b="2")))
 
     def also_theirs(body: dict[str, Any]) -> None:
-        fields = {"f:data": {"f:b": {}}}
+        fields: dict[str, Any] = {"f:data": {"f:b": {}}}
         body["metadata"]["managedFields"].append(
             {"manager": "kubectl", "operation": "Apply", "apiVersion": "v1", "fieldsV1": fields}
         )
@@ -173,24 +179,49 @@ def test_an_immutable_field_is_foreseen_as_a_replace_with_its_consequence() -> N
     assert "deleted and created again" in action.explanation
 
 
-@pytest.mark.parametrize(
-    ("kind", "body", "edit"),
-    [
-        (API, worlds.deployment("orchest-api"), {"spec": {"selector": {"matchLabels": {"other": "x"}}}}),
-        ("Service/docker-registry", worlds.service("docker-registry"), {"spec": {"clusterIP": "10.9.9.9"}}),
-    ],
-)
-def test_every_immutable_field_in_the_table_forces_a_replace(kind: str, body: dict[str, Any], edit: dict[str, Any]) -> None:
-    wanted = {**body, "spec": {**body["spec"], **edit["spec"]}}
-    before = rendering(body)
-    assert action_for(planned(rendering(wanted), applied(before)), kind).verb is Verb.REPLACE
+def _workload(kind: str, **labels: str) -> dict[str, Any]:
+    body = worlds.deployment("node-agent")
+    return {**body, "kind": kind, "spec": {**body["spec"], "selector": {"matchLabels": labels}}}
+
+
+def _binding(kind: str, role: str) -> dict[str, Any]:
+    reference = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role}
+    namespaced = kind == "RoleBinding"
+    return worlds.content("rbac.authorization.k8s.io/v1", kind, "x", namespaced=namespaced, roleRef=reference)
+
+
+def _service(address: str) -> dict[str, Any]:
+    return worlds.content("v1", "Service", "x", spec={"clusterIP": address, "ports": [{"port": 80}]})
+
+
+REPLACED: list[tuple[dict[str, Any], dict[str, Any]]] = [
+    (_workload("Deployment", a="1"), _workload("Deployment", a="2")),
+    (_workload("DaemonSet", a="1"), _workload("DaemonSet", a="2")),
+    (worlds.content("v1", "Secret", "x", type="Opaque"), worlds.content("v1", "Secret", "x", type="kubernetes.io/tls")),
+    (_service("10.96.0.7"), _service("10.96.0.8")),
+    (_binding("RoleBinding", "a"), _binding("RoleBinding", "b")),
+    (_binding("ClusterRoleBinding", "a"), _binding("ClusterRoleBinding", "b")),
+]
+
+
+@pytest.mark.parametrize(("before", "now"), REPLACED, ids=[before["kind"] for before, _ in REPLACED])
+def test_every_immutable_field_in_the_table_forces_a_replace(before: dict[str, Any], now: dict[str, Any]) -> None:
+    snapshot = applied(rendering(before))
+    made = planned(rendering(now), snapshot)
+    assert [(action.verb, action.reason) for action in made.actions] == [(Verb.REPLACE, Reason.IMMUTABLE_FIELD)]
+    assert any(change.immutable for change in made.actions[0].changes)
+    assert planned(rendering(now), applied(rendering(now), snapshot)).is_empty
+
+
+def test_every_row_of_the_immutable_table_is_tested() -> None:
+    assert {kind for _, kind in IMMUTABLE} == {before["kind"] for before, _ in REPLACED}
 
 
 def test_an_address_that_git_does_not_set_is_never_a_reason_to_replace_a_service() -> None:
     assert planned(rendering(worlds.service("a")), applied(rendering(worlds.service("a")))).is_empty
 
 
-# --- ownership and deletes ------------------------------------------------------------------------------------------------
+# --- ownership and deletes
 
 
 def test_what_is_not_desired_any_more_is_pruned_last() -> None:
@@ -267,7 +298,9 @@ def test_an_object_that_is_being_deleted_already_is_awaited_and_not_deleted_agai
     assert action_for(made, "ConfigMap/old").verb is Verb.WAIT
 
 
-@pytest.mark.parametrize(("before", "after_", "refused"), [(30, 27, False), (30, 26, True), (50, 45, False), (50, 44, True), (2, 0, True)])
+@pytest.mark.parametrize(
+    ("before", "after_", "refused"), [(30, 27, False), (30, 26, True), (50, 45, False), (50, 44, True), (2, 0, True)]
+)
 def test_too_many_prunes_are_refused(before: int, after_: int, refused: bool) -> None:
     snapshot = applied(rendering(*(worlds.config_map(f"m{number}") for number in range(before))))
     made = planned(rendering(*(worlds.config_map(f"m{number}") for number in range(after_))), snapshot)
@@ -276,7 +309,9 @@ def test_too_many_prunes_are_refused(before: int, after_: int, refused: bool) ->
 
 
 def test_a_claim_is_never_pruned() -> None:
-    made = planned(rendering(worlds.config_map("a")), applied(rendering(worlds.config_map("a"), worlds.claim("userdir-pvc"))))
+    made = planned(
+        rendering(worlds.config_map("a")), applied(rendering(worlds.config_map("a"), worlds.claim("userdir-pvc")))
+    )
     assert writes(made) == []
     assert (action_for(made, CLAIM).verb, action_for(made, CLAIM).reason) == (Verb.KEEP, Reason.USER_DATA)
 
@@ -329,7 +364,7 @@ def test_a_replace_without_an_inventory_entry_is_refused() -> None:
     assert "not-in-inventory" in codes(made)
 
 
-# --- deletion in progress -------------------------------------------------------------------------------------------------
+# --- deletion in progress
 
 
 def going(body: dict[str, Any]) -> None:
@@ -352,7 +387,7 @@ def test_a_cluster_that_somebody_deletes_is_refused() -> None:
     assert [(note.code, note.severity) for note in made.notes] == [("being-deleted", Severity.REFUSAL)]
 
 
-# --- pause ----------------------------------------------------------------------------------------------------------------
+# --- pause
 
 
 def test_a_pause_deletes_workloads_in_reverse_order_and_does_not_count_as_prune() -> None:
@@ -372,7 +407,7 @@ def test_a_pause_deletes_workloads_in_reverse_order_and_does_not_count_as_prune(
     assert codes(made) == []
 
 
-# --- claims ---------------------------------------------------------------------------------------------------------------
+# --- claims
 
 
 def test_a_smaller_size_keeps_the_live_one() -> None:
@@ -419,7 +454,7 @@ def test_a_claim_is_never_replaced() -> None:
     assert action_for(made, CLAIM).reason is Reason.IMMUTABLE_FIELD
 
 
-# --- generated content ----------------------------------------------------------------------------------------------------
+# --- generated content
 
 SECRET = "Secret/registry-tls-secret"
 
@@ -476,7 +511,7 @@ def test_a_new_registry_service_makes_the_certificate_new_in_the_same_plan() -> 
     assert planned(usual_rendering(), applied(usual_rendering(), snapshot)).is_empty
 
 
-# --- values that only apply knows -----------------------------------------------------------------------------------------
+# --- values that only apply knows
 
 
 def test_the_fingerprint_is_unknown_as_long_as_the_certificate_is_to_be_generated() -> None:
@@ -497,7 +532,7 @@ def test_the_fingerprint_is_unknown_as_long_as_the_certificate_is_to_be_generate
     assert known_values(applied(wanted, broken)) != known_values(snapshot)
 
 
-# --- readiness ------------------------------------------------------------------------------------------------------------
+# --- readiness
 
 
 def test_an_object_in_sync_that_is_not_ready_is_awaited() -> None:
@@ -508,7 +543,7 @@ def test_an_object_in_sync_that_is_not_ready_is_awaited() -> None:
     assert action_for(made, API).explanation == "0 of 1 replicas available"
 
 
-# --- drift and conflicts --------------------------------------------------------------------------------------------------
+# --- drift and conflicts
 
 
 def test_a_field_that_somebody_changed_is_drift_and_names_the_manager() -> None:
@@ -600,11 +635,22 @@ def _scaled(snapshot: Snapshot) -> Snapshot:
     def scale(body: dict[str, Any]) -> None:
         body["spec"]["replicas"] = 7
         worlds.taken_over(body, REPLICAS, "kubectl", "Update")
+        body["metadata"]["managedFields"][-1]["subresource"] = "scale"
 
     return changed(snapshot, API, scale)
 
 
-@pytest.mark.parametrize("rule", ["/spec/replicas", "Deployment/orchest-api:/spec/replicas", "/spec/other,\n/spec/replicas"])
+def test_who_scaled_by_hand_is_named() -> None:
+    api = worlds.deployment("orchest-api")
+    api["spec"]["replicas"] = 2
+    wanted = usual_rendering(orchest_api=api)
+    (change,) = action_for(planned(wanted, _scaled(applied(wanted))), API).changes
+    assert (change.path, change.cause, change.manager) == ("spec.replicas", Cause.DRIFT, "kubectl")
+
+
+@pytest.mark.parametrize(
+    "rule", ["/spec/replicas", "Deployment/orchest-api:/spec/replicas", "/spec/other,\n/spec/replicas"]
+)
 def test_an_ignored_field_may_be_changed_by_others(rule: str) -> None:
     api = worlds.deployment("orchest-api")
     api["spec"]["replicas"] = 2
@@ -631,7 +677,7 @@ def test_a_change_in_git_of_an_ignored_field_is_carried_out_while_nobody_took_it
     assert paths(action_for(made, API)) == ["spec.replicas"]
 
 
-# --- the OrchestCluster itself --------------------------------------------------------------------------------------------
+# --- the OrchestCluster itself
 
 OWNER = "OrchestCluster.orchest.io/cluster-1"
 
@@ -639,7 +685,7 @@ OWNER = "OrchestCluster.orchest.io/cluster-1"
 def test_what_git_lacks_in_the_clusters_spec_is_removed() -> None:
     def add(body: dict[str, Any]) -> None:
         body["spec"]["orchest"] = {"pause": False}
-        fields = {"f:spec": {"f:orchest": {"f:pause": {}}}}
+        fields: dict[str, Any] = {"f:spec": {"f:orchest": {"f:pause": {}}}}
         body["metadata"]["managedFields"].append(
             {"manager": "kubectl-edit", "operation": "Update", "apiVersion": "orchest.io/v1alpha1", "fieldsV1": fields}
         )
@@ -665,10 +711,12 @@ def test_the_clusters_status_is_never_a_difference() -> None:
     assert planned(usual_rendering(), snapshot).is_empty
 
 
-# --- the database ---------------------------------------------------------------------------------------------------------
+# --- the database
 
 
-@pytest.mark.parametrize(("old", "new", "refused"), [("postgres:13.1", "postgres:14", True), ("postgres:13.1", "postgres:13.9", False)])
+@pytest.mark.parametrize(
+    ("old", "new", "refused"), [("postgres:13.1", "postgres:14", True), ("postgres:13.1", "postgres:13.9", False)]
+)
 def test_a_database_never_crosses_a_postgresql_major(old: str, new: str, refused: bool) -> None:
     before = rendering(worlds.deployment("orchest-database", old))
     made = planned(rendering(worlds.deployment("orchest-database", new)), applied(before))
@@ -680,7 +728,7 @@ def test_another_component_may_change_to_any_postgresql() -> None:
     assert codes(planned(rendering(worlds.deployment("sidekick", "postgres:14")), applied(before))) == []
 
 
-# --- secrets --------------------------------------------------------------------------------------------------------------
+# --- secrets
 
 
 def test_a_sensitive_value_is_masked_and_its_change_still_shows() -> None:
@@ -693,7 +741,7 @@ def test_a_sensitive_value_is_masked_and_its_change_still_shows() -> None:
     assert "canary" not in f"{change.before}{change.after}"
 
 
-# --- memory ---------------------------------------------------------------------------------------------------------------
+# --- memory
 
 
 def _replanned(wanted: Rendering, snapshot: Snapshot, memory: Memory) -> tuple[Plan, Memory]:
@@ -732,7 +780,7 @@ def test_nothing_changed_gives_the_very_same_plan() -> None:
     assert _replanned(wanted, snapshot, memory)[0] is made
 
 
-# --- the shape of a plan --------------------------------------------------------------------------------------------------
+# --- the shape of a plan
 
 
 def test_no_write_without_path_and_reason() -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import orjson
@@ -11,12 +11,16 @@ import pytest
 
 from desired_state.images import ImageDecision, ImageSource
 from desired_state.origin import Origin, OriginKind
-from diff.action import Readiness, ReadinessRule
-from diff.plan import Plan
+from diff.action import Readiness, ReadinessRule, Reason, Verb
 from diff.plan_file import PlanFile, PlanFileError, dump, load, same_action, seal
 from tests.diff import worlds
 from tests.diff.test_plan import set_image_by_hand
 from tests.diff.worlds import applied, planned, usual_rendering, without_object
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from diff.plan import Plan
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "plan.schema.json"
 ORIGIN = Origin(OriginKind.GIT, "digest", location="https://example.com/r.git", revision="main", commit="0123456789ab")
@@ -35,7 +39,9 @@ def plans() -> list[Plan]:
     return [
         replace(first, images=(image,), actions=tuple(replace(action, image=image) for action in first.actions)),
         planned(usual_rendering(), mended),
-        planned(usual_rendering(userdir_pvc=worlds.claim("userdir-pvc", "1Gi")), set_image_by_hand(mended, "argo", "Apply")),
+        planned(
+            usual_rendering(userdir_pvc=worlds.claim("userdir-pvc", "1Gi")), set_image_by_hand(mended, "argo", "Apply")
+        ),
         planned(usual_rendering(worker=worlds.role_binding("worker", "x")), snapshot),
         planned(worlds.rendering(), snapshot),
         planned(usual_rendering(), snapshot),
@@ -62,13 +68,14 @@ def test_a_plan_file_obeys_the_published_schema(plan: Plan) -> None:
 def test_the_published_schema_refuses_what_is_no_plan() -> None:
     document = json.loads(dump(sealed(plans()[0])))
     validator = jsonschema.Draft202012Validator(json.loads(SCHEMA.read_text()))
-    for spoil in (
+    spoilers: tuple[Callable[[Any], Any], ...] = (
         lambda one: one.pop("digest"),
         lambda one: one["actions"][0].update(verb="destroy"),
         lambda one: one["actions"][0].update(manifest={}),
         lambda one: one["actions"][0]["changes"][0].pop("path"),
         lambda one: one.update(secret="x"),
-    ):
+    )
+    for spoil in spoilers:
         spoilt = json.loads(json.dumps(document))
         spoil(spoilt)
         assert not validator.is_valid(spoilt)
@@ -86,10 +93,11 @@ def test_words_and_patience_do_not_make_an_action_another_one() -> None:
     assert same_action(action, patient)
     assert not same_action(action, replace(action, desired_digest="x"))
     assert not same_action(action, replace(action, wave=3))
+    assert not same_action(action, replace(action, changes=()))
 
 
 def test_a_cut_file_is_told_with_the_mend() -> None:
-    with pytest.raises(PlanFileError, match="cut short.*orchest plan --out"):
+    with pytest.raises(PlanFileError, match=r"cut short.*orchest plan --out"):
         load(dump(sealed(plans()[0]))[:-100])
 
 
@@ -97,7 +105,7 @@ def test_a_cut_file_is_told_with_the_mend() -> None:
 def test_an_edited_file_is_told_with_the_mend(place: str) -> None:
     document = orjson.loads(dump(sealed(plans()[0])))
     document[place] = not document[place] if isinstance(document[place], bool) else document[place] + "x"
-    with pytest.raises(PlanFileError, match="was changed after it was written.*orchest plan --out"):
+    with pytest.raises(PlanFileError, match=r"was changed after it was written.*orchest plan --out"):
         load(orjson.dumps(document))
 
 
@@ -138,3 +146,9 @@ def test_a_replace_says_delete_then_create() -> None:
 def test_an_empty_plan_says_noop() -> None:
     assert orjson.loads(dump(sealed(plans()[-1])))["noop"] is True
     assert orjson.loads(dump(sealed(plans()[0])))["noop"] is False
+
+
+def test_the_published_schema_knows_every_verb_and_reason() -> None:
+    action = json.loads(SCHEMA.read_text())["$defs"]["action"]["properties"]
+    assert set(action["verb"]["enum"]) == set(Verb)
+    assert set(action["reason"]["enum"]) == set(Reason)

@@ -44,7 +44,9 @@ def deployments(draw: st.DrawFn, name: str) -> dict[str, Json]:
     optional: dict[str, st.SearchStrategy[Any]] = {
         "args": st.lists(st.sampled_from(["--a", "--b"]), max_size=2),
         "env": st.permutations(["A", "B", "DB_PASSWORD"]).flatmap(variables),
-        "ports": st.lists(st.sampled_from([80, 443]), unique=True).map(lambda some: [{"containerPort": one} for one in some]),
+        "ports": st.lists(st.sampled_from([80, 443]), unique=True).map(
+            lambda some: [{"containerPort": one} for one in some]
+        ),
         "resources": st.fixed_dictionaries({"requests": st.fixed_dictionaries({"cpu": quantities})}),
         "volumeMounts": st.just([{"mountPath": "/a", "name": "scratch"}]),
         "securityContext": st.sampled_from([{}, {"privileged": False}]),
@@ -79,7 +81,9 @@ def renderings(draw: st.DrawFn) -> Rendering:
         st.just(worlds.ingress("web")),
     ]
     objects.extend(draw(one) for one in optional if draw(st.booleans()))
-    spec = draw(st.sampled_from([{"singleNode": True}, {"singleNode": False, "orchest": {"orchestHost": "h"}}]))
+    spec: dict[str, Json] = draw(
+        st.sampled_from([{"singleNode": True}, {"singleNode": False, "orchest": {"orchestHost": "h"}}])
+    )
     return rendering(*objects, cluster=worlds.cluster_content(spec))
 
 
@@ -107,7 +111,7 @@ def meddled(draw: st.DrawFn, snapshot: Snapshot) -> Snapshot:
 def _edit(body: dict[str, Any]) -> None:
     component = "controller.orchest.io/component"
     body["metadata"]["labels"][component] = "changed"
-    fields = {"f:metadata": {"f:labels": {f"f:{component}": {}}}}
+    fields: dict[str, Any] = {"f:metadata": {"f:labels": {f"f:{component}": {}}}}
     worlds.taken_over(body, fields, "kubectl-edit")
 
 
@@ -156,7 +160,9 @@ def test_a_plan_does_not_depend_on_order_or_memory(before: Rendering, now: Rende
 
 @settings(max_examples=40, deadline=None)
 @given(renderings(), st.data())
-def test_a_crash_after_any_write_leaves_a_world_that_the_next_plan_completes(now: Rendering, data: st.DataObject) -> None:
+def test_a_crash_after_any_write_leaves_a_world_that_the_next_plan_completes(
+    now: Rendering, data: st.DataObject
+) -> None:
     made = planned(now, worlds.empty_snapshot())
     written = data.draw(st.integers(0, len(made.actions)))
     snapshot = worlds.empty_snapshot()

@@ -38,7 +38,9 @@ NOISE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "status": lambda body: body["status"].update(availableReplicas=0, conditions=[{"type": "Available"}]),
     "generation": lambda body: body["metadata"].update(generation=99),
     "managed fields": lambda body: body["metadata"].pop("managedFields"),
-    "a foreign annotation": lambda body: body["metadata"]["annotations"].update({"deployment.kubernetes.io/revision": "2"}),
+    "a foreign annotation": lambda body: body["metadata"]["annotations"].update(
+        {"deployment.kubernetes.io/revision": "2"}
+    ),
     "a foreign field": lambda body: body["spec"].update(replicas=4),
     "a foreign container": lambda body: body["spec"]["template"]["spec"]["containers"].insert(0, {"name": "sidecar"}),
     "a foreign variable": lambda body: container(body)["env"].insert(0, {"name": "X", "value": "1"}),
@@ -75,6 +77,15 @@ def test_a_deleted_and_a_recreated_object_make_a_plan_stale() -> None:
     assert not holds(action, with_object(gone, dict(snapshot.objects[key(API)].content), uid="new"), worlds.MASKER)
 
 
+@pytest.mark.parametrize("edit", ["the owner mark", "the owner mark, removed", "a deletion"])
+def test_a_delete_rests_on_our_mark(edit: str) -> None:
+    snapshot = applied(usual_rendering())
+    made = planned(worlds.rendering(), snapshot)
+    action = action_for(made, API)
+    assert holds(action, snapshot, worlds.MASKER)
+    assert not holds(action, changed(snapshot, API, STALE[edit]), worlds.MASKER)
+
+
 def test_a_create_holds_only_while_the_object_is_absent() -> None:
     action = action_for(planned(usual_rendering(), worlds.empty_snapshot()), "ConfigMap/settings")
     assert holds(action, worlds.empty_snapshot(), worlds.MASKER)
@@ -83,11 +94,15 @@ def test_a_create_holds_only_while_the_object_is_absent() -> None:
 
 def test_a_changed_field_beyond_git_makes_a_plan_for_the_cluster_stale() -> None:
     snapshot = applied(usual_rendering())
-    wanted = replace(usual_rendering(), cluster=worlds.rendering(cluster=worlds.cluster_content({"singleNode": False})).cluster)
+    wanted = replace(
+        usual_rendering(), cluster=worlds.rendering(cluster=worlds.cluster_content({"singleNode": False})).cluster
+    )
     action = action_for(planned(wanted, snapshot), "OrchestCluster.orchest.io/cluster-1")
     edited = changed(snapshot, "OrchestCluster.orchest.io/cluster-1", lambda body: body["spec"].update(postgres={}))
     assert holds(action, edited, worlds.MASKER), "an empty map says nothing"
-    edited = changed(edited, "OrchestCluster.orchest.io/cluster-1", lambda body: body["spec"].update(orchest={"pause": True}))
+    edited = changed(
+        edited, "OrchestCluster.orchest.io/cluster-1", lambda body: body["spec"].update(orchest={"pause": True})
+    )
     assert not holds(action, edited, worlds.MASKER)
 
 

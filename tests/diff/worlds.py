@@ -231,7 +231,9 @@ def with_object(snapshot: Snapshot, body: Mapping[str, Json], uid: str = "foreig
 
 
 def taken_over(body: dict[str, Any], fields: Mapping[str, Json], manager: str, operation: str = "Update") -> None:
-    """Move fields (fieldsV1) from our manager to another one, as the server does when somebody else changes their value."""
+    """Move fields (fieldsV1) from our manager to another one, as the server does when somebody else changes their
+    value.
+    """
     entries = body["metadata"]["managedFields"]
     ours = next(entry for entry in entries if entry["manager"] == "orchest-controller")
     _cut(ours["fieldsV1"], fields)
