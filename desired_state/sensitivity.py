@@ -49,7 +49,7 @@ _WEAK = re.compile(
 `TLS_KEY_FILE`. `_ID` is not such a word: an `AWS_ACCESS_KEY_ID` is half of a credential."""
 _ABOUT = frozenset(
     {
-        *("ALGORITHM", "LENGTH", "METHOD", "MODE", "SIZE", "TIMEOUT", "TTL", "TYPE"),
+        *("ALGORITHM", "LENGTH", "METHOD", "MODE", "SIGNIN", "SIZE", "TIMEOUT", "TTL", "TYPE"),
         *("DIR", "FILE", "HOST", "IMAGE", "NAME", "PATH", "PORT", "SERVER", "SERVICE", "URL"),
         *("DISABLED", "ENABLED"),
     }
@@ -80,6 +80,8 @@ class Extent(Enum):
     WHOLE = "whole"
     USERINFO = "userinfo"
     """Only the part of a URL before the @ (of each URL, if the text has several)."""
+    QUOTING = "quoting"
+    """The whole of a text that is no secret, but may quote one."""
 
 
 _Leaf: TypeAlias = tuple[Path, Json, Extent]
@@ -224,6 +226,19 @@ def _arguments(child: Json, path: Path, _kind: Json) -> Iterator[_Leaf]:
         )
 
 
+def _conditions(child: Json, path: Path, _kind: Json) -> Iterator[_Leaf]:
+    """Of a failure a controller tells what the server answered, and that may quote any value of any former spec."""
+    if not isinstance(child, list | tuple):
+        yield from _rest(child, path)
+        return
+    for index, condition in enumerate(child):
+        is_failure = isinstance(condition, Mapping) and _FAILURE.search(str(condition.get("reason", ""))) is not None
+        if is_failure and isinstance(condition.get("message"), str):
+            yield (*path, index, "message"), condition["message"], Extent.QUOTING
+        else:
+            yield from _rest(condition, (*path, index))
+
+
 def _chart_values(child: Json, path: Path, _kind: Json) -> Iterator[_Leaf]:
     """Chart values are text: masked whole when any name in it is sensitive."""
     if len(path) < 2 or path[-2] != "helm" or not isinstance(child, list | tuple):
@@ -234,6 +249,9 @@ def _chart_values(child: Json, path: Path, _kind: Json) -> Iterator[_Leaf]:
         yield from (_whole if is_sensitive else _rest)(text, (*path, index))
 
 
+_FAILURE = re.compile(r"Fail|Error")
+"""In a condition's reason: `FailedCreate`, `ReplicaSetCreateError`."""
+
 _SPECIAL: Mapping[str, Callable[[Json, Path, Json], Iterator[_Leaf]]] = {
     "annotations": _annotations,
     "data": _data,
@@ -242,6 +260,7 @@ _SPECIAL: Mapping[str, Callable[[Json, Path, Json], Iterator[_Leaf]]] = {
     "args": _arguments,
     "command": _arguments,
     "values": _chart_values,
+    "conditions": _conditions,
 }
 
 

@@ -13,7 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Protocol
 
@@ -112,7 +112,7 @@ def refuse(plan: Plan, permissions: Permissions) -> None:
         if note.severity is Severity.REFUSAL and not (permissions.prune and note.code == TOO_MANY_PRUNES)
     ]
     if refusals:
-        raise Refused("\n".join(f"{note.path}: {note.message}" for note in refusals))
+        raise Refused("\n".join(f"{note.path}: {note.message}".removeprefix(": ") for note in refusals))
     held = [(action.key, conflict) for action in plan.actions for conflict in action.conflicts]
     if held and not permissions.force_conflicts:
         listed = "\n".join(f"  {key}: {conflict.path} is held by {conflict.manager}" for key, conflict in held)
@@ -131,7 +131,7 @@ def _interrupting(record: Record) -> Iterator[None]:
         return
 
     def interrupt(_number: int, _frame: object) -> None:
-        if record.interrupted.is_set():
+        if record.is_interrupted:
             raise KeyboardInterrupt
         record.interrupt()
 
@@ -163,9 +163,12 @@ class _Run:
         self._progress = progress
         self._record = record
         self._writes = [action for action in plan.actions if action.verb in WRITES]
+        self._has_begun = False
+        """Something may have been written: from here on every ending is a record."""
 
     def carry_out(self, plan_id: str, now: Callable[[], datetime]) -> Applied:
         _each(self._writer.verify, self._plan.actions)
+        self._verify_owner()
         try:
             if self._writes:
                 self._make_home()
@@ -173,10 +176,17 @@ class _Run:
             else:
                 self._carry_out_waves(lease=None)
         except OrchestError as error:
-            if self._record.is_empty:
+            if not self._has_begun:
                 raise
             self._record.halt(error)
         return self._record.applied()
+
+    def _verify_owner(self) -> None:
+        """The OrchestCluster is what everything else will refer to, also when the plan does not touch it."""
+        owner, basis = self._client.get(self._plan.cluster), self._plan.basis
+        metadata = owner["metadata"] if owner else {"uid": "", "generation": 0}
+        if (metadata["uid"], metadata.get("generation", 0)) != (basis.owner_uid, basis.owner_generation):
+            raise Stale(f"{self._plan.cluster}: it was changed, deleted or created meanwhile. Make a new plan.")
 
     def _make_home(self) -> None:
         """A missing namespace is made before the rest can be rehearsed: the server dry-runs nothing in a namespace
@@ -189,14 +199,20 @@ class _Run:
         if homes:
             _each(self._writer.rehearse, [action for action in self._writes if not action.key.namespace])
         for home in homes:
+            self._has_begun = True
             self._write(home, None)
 
     def _under_lease(self, plan_id: str, now: Callable[[], datetime]) -> None:
-        if not self._record.goes_on:
+        if not self._record.goes_on():
             return
         with HeldLease.acquire(self._client, self._plan.cluster, plan_id, now) as lease:
+            if not self._status.has_seen(self._client.get(self._plan.cluster)):
+                raise Stale(f"{self._plan.cluster}: another apply has ended meanwhile. Make a new plan.")
             _each(self._writer.rehearse, [action for action in self._writes if not self._record.has(action.key)])
+            if not self._record.goes_on():
+                return
             lease.consume(plan_id)
+            self._has_begun = True
             self._progress.begin()
             self._carry_out_waves(lease)
 
@@ -207,13 +223,15 @@ class _Run:
         for wave, actions in waves:
             if wave == 0:
                 self._carry_out_wave(wave, actions, lease)
-        if self._writes and self._record.goes_on:
+        if self._writes and self._record.goes_on():
             # Said before anything is created: no crash may leave an object that nobody knows as ours.
             self._status.begin(self._owner, self._writes)
         for wave, actions in waves:
-            if wave > 0 and self._record.goes_on:
+            if wave > 0 and self._record.goes_on():
                 self._carry_out_wave(wave, actions, lease)
                 self._status.write_inventory(self._owner)
+        outcomes = self._record.applied().outcomes
+        self._status.withdraw(outcome.key for outcome in outcomes if outcome.result is Result.NOT_STARTED)
         self._status.report(self._owner, self._report())
 
     @property
@@ -240,7 +258,7 @@ class _Run:
         """When the action was begun, if its object must still become ready; None when it has its outcome, or was not
         begun.
         """
-        if not self._record.goes_on:
+        if not self._record.goes_on():
             return None
         start = time.monotonic()
         if action.verb in WRITES:
@@ -256,7 +274,7 @@ class _Run:
                 lease.check()
             content = self._writer.perform(
                 action,
-                interrupted=self._record.interrupted,
+                goes_on=lambda: not self._record.is_interrupted,
                 about_to_create=lambda key: self._status.about_to_create(self._owner, key),
             )
         except OrchestError as error:
@@ -269,8 +287,12 @@ class _Run:
             self._finish(action, Result.DONE, "", start)
 
     def _await(self, actions: Sequence[Action], begun: Mapping[ObjectKey, float]) -> None:
-        for settled in await_ready(self._client, actions, waiting=self._progress.waiting, stopping=self._record.ending):
-            self._settle(settled, begun[settled.action.key])
+        def waiting(action: Action, message: str) -> None:
+            self._progress.waiting(action, self._writer.scrub(action.key, message))
+
+        for settled in await_ready(self._client, actions, waiting=waiting, goes_on=self._record.goes_on):
+            message = self._writer.scrub(settled.action.key, settled.message)
+            self._settle(replace(settled, message=message), begun[settled.action.key])
 
     def _settle(self, settled: Settled, start: float) -> None:
         action = settled.action

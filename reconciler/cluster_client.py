@@ -8,8 +8,10 @@ awaited for ever.
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -19,7 +21,7 @@ import urllib3
 
 from desired_state.masking import secrets_in
 from desired_state.objects import FIELD_MANAGER, KINDS, Kind, ObjectKey
-from reconciler.errors import BadKubeconfig, ClusterError, NotFound, Unreachable, api_error
+from reconciler.errors import BadKubeconfig, ClusterError, NotFound, ServerFault, Unreachable, api_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +33,10 @@ Content = dict[str, Any]
 
 CONNECTIONS = 8
 """As many requests are in flight at once: writes of one wave, reads of one observation."""
+_BESIDES = 2
+"""Connections for what goes on beside them: the Lease's renewal, the status."""
 _TIMEOUT = urllib3.Timeout(connect=5.0, read=30.0)
+_CREDENTIALS_SECONDS = 5.0
 _PAGE = 500
 _ATTEMPTS = 4
 _LONGEST_WAIT_SECONDS = 5.0
@@ -78,43 +83,57 @@ def connect(kubeconfig: str | None = None, context: str | None = None) -> Sessio
 
     configuration = Configuration()
     _load(configuration, kubeconfig, context)
-    configuration.connection_pool_maxsize = CONNECTIONS
+    configuration.connection_pool_maxsize = CONNECTIONS + _BESIDES
     configuration.retries = False
     try:
         pool = RESTClientObject(configuration).pool_manager
     except (OSError, ValueError) as error:
         raise BadKubeconfig(f"The certificates in the kubeconfig cannot be used: {error}.") from error
-    refresh = Lock()
+    return Session(configuration.host, pool, _Credentials(configuration))
 
-    def headers() -> Mapping[str, str]:
-        with refresh:
-            settings: Any = configuration.auth_settings()
-        return {setting["key"]: setting["value"] for setting in settings.values() if setting["value"]}
 
-    return Session(configuration.host, pool, headers)
+class _Credentials:
+    """The headers that say who we are.
+
+    The library is asked whether they expired now and then: each time costs it 0.7 ms.
+    """
+
+    def __init__(self, configuration: Any) -> None:
+        self._configuration = configuration
+        self._asking = Lock()
+        self._headers: Mapping[str, str] = {}
+        self._good_until = 0.0
+
+    def __call__(self) -> Mapping[str, str]:
+        with self._asking:
+            if time.monotonic() >= self._good_until:
+                settings = self._configuration.auth_settings().values()
+                # A token file usually ends with a new line, which no header may.
+                self._headers = {setting["key"]: setting["value"].strip() for setting in settings if setting["value"]}
+                self._good_until = time.monotonic() + _CREDENTIALS_SECONDS
+            return self._headers
 
 
 def _load(configuration: Any, kubeconfig: str | None, context: str | None) -> None:
-    import os  # noqa: PLC0415
-    from pathlib import Path  # noqa: PLC0415
-
     from kubernetes.config import ConfigException, load_incluster_config, load_kube_config  # noqa: PLC0415
     from yaml import YAMLError  # type: ignore[import-untyped]  # noqa: PLC0415
 
     files = kubeconfig or os.environ.get("KUBECONFIG") or str(Path.home() / ".kube" / "config")
     present = [file for file in files.split(os.pathsep) if Path(file).is_file()]
-    if not present and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ:
-        load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        return
-    if not present:
+    is_in_cluster = not present and not kubeconfig and "KUBERNETES_SERVICE_HOST" in os.environ
+    if not present and not is_in_cluster:
         raise BadKubeconfig(f"There is no kubeconfig at {files}. Name one with --kubeconfig FILE, or set KUBECONFIG.")
     try:
-        load_kube_config(os.pathsep.join(present), context, configuration)  # type: ignore[no-untyped-call]
+        if is_in_cluster:
+            load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            load_kube_config(os.pathsep.join(present), context, configuration)  # type: ignore[no-untyped-call]
     except ConfigException as error:
         wanted = f" (context {context!r})" if context else ""
+        source = "service account of this pod" if is_in_cluster else f"kubeconfig {files}"
         raise BadKubeconfig(
-            f"The kubeconfig {files} cannot be used{wanted}: {error}. "
-            "See its contexts with: kubectl config get-contexts, and choose one with --context."
+            f"The {source} cannot be used{wanted}: {error}. "
+            "See the contexts with: kubectl config get-contexts, and choose one with --context."
         ) from error
     except (YAMLError, OSError, KeyError, TypeError, ValueError, AttributeError) as error:
         # The library reads entries without checking their types; whatever that raises, the file is what must be mended.
@@ -132,8 +151,8 @@ class ClusterClient:
 
     @property
     def server(self) -> str:
-        """URL of the API server."""
-        return self._session.host
+        """URL of the API server, to be shown."""
+        return self._masker.scrub(self._session.host)
 
     def version(self) -> Content:
         """`/version`: gitVersion and friends."""
@@ -204,7 +223,9 @@ class ClusterClient:
     def apply_text(self, key: ObjectKey, text: bytes) -> ApplyAnswer:
         """Server-side apply of YAML as it is in a file, ours to own: the server reads it."""
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": "true"}
-        status, answer = self._send("PATCH", _path(key), query, attempt=f"apply {key}", body=text, media="apply-patch+yaml")
+        status, answer = self._send(
+            "PATCH", _path(key), query, attempt=f"apply {key}", body=text, media="apply-patch+yaml"
+        )
         return ApplyAnswer(answer, created=status == 201)
 
     def merge_patch(self, key: ObjectKey, patch: Mapping[str, Any], *, dry_run: bool = False) -> Content:
@@ -247,7 +268,11 @@ class ClusterClient:
         media: str = "json",
     ) -> tuple[int, Content]:
         url = f"{self._session.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        data = body if body is None or isinstance(body, bytes) else orjson.dumps(body, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+        data = (
+            body
+            if body is None or isinstance(body, bytes)
+            else orjson.dumps(body, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+        )
         headers = {"accept": "application/json", "content-type": f"application/{media}"}
         answer = self._answer(method, url, data, headers, attempt)
         if answer.status >= 400:
@@ -255,7 +280,13 @@ class ClusterClient:
             raise api_error(
                 answer.status, answer.data, attempt=attempt, scrub=lambda text: self._masker.scrub(text, secrets)
             )
-        return answer.status, orjson.loads(answer.data)
+        try:
+            return answer.status, orjson.loads(answer.data)
+        except orjson.JSONDecodeError as error:
+            raise ServerFault(
+                f"Cannot {attempt}: {self.server} does not answer like a Kubernetes API server (HTTP {answer.status}). "
+                "Check server in the kubeconfig; a proxy may stand in between."
+            ) from error
 
     def _answer(
         self, method: str, url: str, data: bytes | None, headers: Mapping[str, str], attempt: str
@@ -293,7 +324,8 @@ class ClusterClient:
                     f"{where} shows a certificate that we cannot trust ({reason}). "
                     "Check certificate-authority and server in the kubeconfig."
                 )
-            case urllib3.exceptions.TimeoutError():
+            # A kind of TimeoutError in urllib3, and none: nobody listens there, or the name is unknown.
+            case urllib3.exceptions.TimeoutError() if not isinstance(error, urllib3.exceptions.NewConnectionError):
                 return Unreachable(f"{where} does not answer in time. Check the network, then try again.")
             case _:
                 return Unreachable(

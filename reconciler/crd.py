@@ -1,6 +1,7 @@
 """Installs the OrchestCluster CRD that this release was made with.
 
-In: a client. Out: whether it was made or brought up to date. Served means established: what comes next may use it at once.
+In: a client. Out: whether it was made or brought up to date. Served means established: what comes next may use it at
+once.
 """
 
 from __future__ import annotations
@@ -27,7 +28,9 @@ def install_crd(client: ClusterClient) -> str:
     give_up = time.monotonic() + _PATIENCE_SECONDS
     while not _is_established(client):
         if time.monotonic() > give_up:
-            raise ServerFault(f"The CRD {_KEY.name} was accepted but is not served. See: kubectl describe crd {_KEY.name}")
+            raise ServerFault(
+                f"The CRD {_KEY.name} was accepted but is not served. See: kubectl describe crd {_KEY.name}"
+            )
         time.sleep(0.1)
     return "installed" if answer.created else "up to date"
 

@@ -1,7 +1,7 @@
 """One reconcile, whole: load, observe, render, plan, apply, report. Start reading here.
 
-The CLI calls it once, the controller for ever; both run this same code. In: an OrchestCluster with its origin. Out: a `Report`.
-Never: parsing, printing, or a decision that belongs to the plan.
+The CLI calls it once, the controller for ever; both run this same code. In: an OrchestCluster with its origin. Out: a
+`Report`. Never: parsing, printing, or a decision that belongs to the plan.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from diff.snapshot_file import dump as dump_snapshot
 from diff.stale import restricted, stale_reasons
 from reconciler.apply import Applied, Progress, apply
-from reconciler.errors import Stale
+from reconciler.errors import ClusterError, Stale
 from reconciler.history_writer import HistoryWriter
 from reconciler.observe import observe
 from reconciler.plans import as_plan_file, expired
@@ -68,7 +68,7 @@ def reconcile(order: Order, client: ClusterClient, masker: Masker, history: Hist
     plan_file = order.saved or as_plan_file(prepared.plan, order.origin)
     if not screen.accepts(plan_file):
         return Report(plan_file, applied=None)
-    record = HistoryWriter(history, plan_file, prepared.snapshot, masker, screen)
+    record = HistoryWriter(history, plan_file, prepared, masker, screen)
     applied = apply(
         prepared.plan,
         rendering=prepared.rendering,
@@ -82,9 +82,17 @@ def reconcile(order: Order, client: ClusterClient, masker: Masker, history: Hist
         now=lambda: datetime.now(UTC),
     )
     if record.begun:
-        after = observe(client, order.cluster.key, prepared.snapshot.objects, prepared.snapshot.facts)
-        record.finish(applied, dump_snapshot(after, masker))
+        record.finish(applied, _state_after(prepared, client, masker))
     return Report(plan_file, applied, record.cycle)
+
+
+def _state_after(prepared: Prepared, client: ClusterClient, masker: Masker) -> bytes | None:
+    """Masked; None when the server does not answer any more: how the apply ended is recorded all the same."""
+    before = prepared.snapshot
+    try:
+        return dump_snapshot(observe(client, before.cluster, before.objects, before.facts), masker)
+    except ClusterError:
+        return None
 
 
 def _still_holding(saved: PlanFile, prepared: Prepared) -> Prepared:
@@ -92,7 +100,10 @@ def _still_holding(saved: PlanFile, prepared: Prepared) -> Prepared:
     reasons = expired(saved, datetime.now(UTC)) + stale_reasons(saved.plan, prepared.plan)
     if reasons:
         listed = "\n".join(f"  {reason}" for reason in reasons)
-        raise Stale(f"The plan does not hold any more; nothing was written:\n{listed}\nMake a new one with: orchest plan --out FILE")
+        raise Stale(
+            f"The plan does not hold any more; nothing was written:\n{listed}\n"
+            "Make a new one with: orchest plan --out FILE"
+        )
     return replace(prepared, plan=restricted(prepared.plan, saved.plan))
 
 

@@ -146,9 +146,10 @@ def api_error(status: int, body: bytes, *, attempt: str, scrub: Callable[[str], 
     """
     answer = _answer(body, scrub)
     message = answer.message if answer else f"HTTP {status}"
-    if status == 401:
+    # No credentials at all: the kubeconfig names none, or its plugin brought none.
+    if status == 401 or 'User "system:anonymous"' in message:
         return Unauthorised(
-            f"Cannot {attempt}: the API server does not accept our credentials (401). "
+            f"Cannot {attempt}: the API server does not accept our credentials. "
             "They are missing, wrong or expired: log in again, or choose another --context."
         )
     if status == 404:
@@ -216,7 +217,7 @@ def _conflict(answer: _Answer, attempt: str) -> ClusterError:
             fields,
         )
     lowered = answer.message.lower()
-    if "uid mismatch" in lowered or "uid in precondition" in lowered:
+    if any(sign in lowered for sign in ("uid mismatch", "uid in precondition", "uid in the precondition")):
         return UidMismatch(f"Cannot {attempt}: the object was deleted or created again meanwhile.")
     if answer.reason == "AlreadyExists":
         return AlreadyExists(f"Cannot {attempt}: it exists already.")

@@ -1,12 +1,14 @@
 """Writes the history of one apply while it happens, and passes its progress on.
 
-In: what apply tells. Out: rows, and the same to the screen. A cycle is in the history before its first write, each outcome as soon
-as it is known; what a killed process leaves behind is a record that says how far it came. Never: a secret; everything is masked.
+In: what apply tells. Out: rows, and the same to the screen. A cycle is in the history before its first write, each
+outcome as soon as it is known; what a killed process leaves behind is a record that says how far it came. Never: a
+secret; everything is masked.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -14,7 +16,9 @@ from uuid import uuid4
 
 from diff.plan_file import dump as dump_plan
 from diff.snapshot_file import dump as dump_snapshot
+from outbox.errors import DatabaseError
 from reconciler.apply import Verdict
+from reconciler.errors import OrchestError
 from reconciler.history import ActionOutcome, ClusterIdentity, CycleFinish, CycleOutcome, CycleStart
 
 if TYPE_CHECKING:
@@ -24,9 +28,9 @@ if TYPE_CHECKING:
     from desired_state.objects import ObjectKey
     from diff.action import Action
     from diff.plan_file import PlanFile
-    from diff.snapshot import Snapshot
     from reconciler.apply import Applied, Outcome, Progress
     from reconciler.history import History
+    from reconciler.prepare import Prepared
 
 _OUTCOMES = {
     Verdict.DONE: CycleOutcome.DONE,
@@ -41,15 +45,15 @@ class HistoryWriter:
     """One cycle's record; a `Progress` itself. Nothing is recorded for an apply that had nothing to do."""
 
     def __init__(
-        self, history: History, plan_file: PlanFile, snapshot: Snapshot, masker: Masker, progress: Progress
+        self, history: History, plan_file: PlanFile, prepared: Prepared, masker: Masker, progress: Progress
     ) -> None:
         self._history = history
         self._plan_file = plan_file
-        self._snapshot = snapshot
+        self._snapshot = prepared.snapshot
         self._masker = masker
         self._progress = progress
         self._id = uuid4()
-        self._reasons = {action.key: action.reason for action in plan_file.plan.actions}
+        self._reasons = {action.key: action.reason for action in prepared.plan.actions}
         self._lock = Lock()
         self._unrecorded: list[Outcome] = []
         self._recorded: set[ObjectKey] = set()
@@ -91,30 +95,39 @@ class HistoryWriter:
 
     def finished(self, outcome: Outcome) -> None:
         # A missing namespace is made before the Lease can be taken; its outcome waits for the record to begin.
-        self._unrecorded.append(outcome)
-        if self.begun:
-            self._record()
+        # And an apply is not broken off because its record cannot be written: the next outcome brings this one along.
+        with self._lock:
+            self._unrecorded.append(outcome)
+            if self.begun:
+                with suppress(DatabaseError):
+                    self._record()
         self._progress.finished(outcome)
 
-    def finish(self, applied: Applied, snapshot: bytes) -> None:
-        """The last word, with the masked snapshot of the state afterwards."""
-        self._unrecorded.extend(outcome for outcome in applied.outcomes if outcome.key not in self._recorded)
-        self._record()
-        self._history.record_finish(
-            self._id,
-            CycleFinish(
-                finished_at=datetime.now(UTC),
-                outcome=_OUTCOMES[applied.verdict],
-                message=applied.message,
-                counts=Counter(str(outcome.result) for outcome in applied.outcomes),
-                snapshot=snapshot,
-            ),
-        )
+    def finish(self, applied: Applied, snapshot: bytes | None) -> None:
+        """The last word, with the masked snapshot of the state afterwards, when it could be observed.
+
+        Raises OrchestError when it cannot be written: the apply itself has ended by then.
+        """
+        told = self._recorded | {outcome.key for outcome in self._unrecorded}
+        self._unrecorded.extend(outcome for outcome in applied.outcomes if outcome.key not in told)
+        try:
+            self._record()
+            self._history.record_finish(
+                self._id,
+                CycleFinish(
+                    finished_at=datetime.now(UTC),
+                    outcome=_OUTCOMES[applied.verdict],
+                    message=applied.message,
+                    counts=Counter(str(outcome.result) for outcome in applied.outcomes),
+                    snapshot=snapshot,
+                ),
+            )
+        except DatabaseError as error:
+            raise OrchestError(
+                f"The apply has ended ({applied.verdict}), but its record is not complete: {error}"
+            ) from error
 
     def _record(self) -> None:
-        with self._lock:
-            outcomes, self._unrecorded = self._unrecorded, []
-        self._recorded.update(outcome.key for outcome in outcomes)
         rows = [
             ActionOutcome(
                 object_key=str(outcome.key),
@@ -124,6 +137,8 @@ class HistoryWriter:
                 message=outcome.message,
                 seconds=outcome.seconds,
             )
-            for outcome in outcomes
+            for outcome in self._unrecorded
         ]
         self._history.record_outcomes(self._id, rows)
+        self._recorded.update(outcome.key for outcome in self._unrecorded)
+        self._unrecorded.clear()

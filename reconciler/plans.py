@@ -1,6 +1,6 @@
-"""Plan files on disk: ids and times in, files out, and back. What a plan file says is `diff/plan_file.py`'s business.
+"""Plan files on disk. What a plan file says is the business of `diff/plan_file.py`; here are ids, clock and bytes.
 
-
+In: a plan and where its manifest stood, or a path. Out: a `PlanFile`. Never: a decision whether the plan still holds.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from diff.plan_file import load, seal
+from diff.plan_file import PlanFileError, load, seal
 from reconciler.errors import OrchestError
 
 if TYPE_CHECKING:
@@ -35,12 +35,17 @@ def as_plan_file(plan: Plan, origin: Origin, *, lifetime_hours: float = DEFAULT_
 
 
 def read_plan_file(path: Path) -> PlanFile:
-    """Raises OrchestError, PlanFileError."""
+    """Raises OrchestError, naming the file."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise OrchestError(f"Cannot read the plan {path}: {error.strerror}. Make one with: orchest plan --out {path}") from error
-    return load(data)
+        raise OrchestError(
+            f"Cannot read the plan {path}: {error.strerror}. Make one with: orchest plan --out {path}"
+        ) from error
+    try:
+        return load(data)
+    except PlanFileError as error:
+        raise OrchestError(f"{path}: {error}") from error
 
 
 def expired(plan_file: PlanFile, now: datetime) -> tuple[str, ...]:

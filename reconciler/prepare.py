@@ -27,7 +27,9 @@ ASSUMED_FACTS = ClusterFacts(
     node_socket="",
     distribution="",
     ingress_classes=(IngressClass("nginx", "k8s.io/ingress-nginx"),),
-    storage_classes=(StorageClass("standard", "", is_default=True, allows_expansion=True, binding_mode="WaitForFirstConsumer"),),
+    storage_classes=(
+        StorageClass("standard", "", is_default=True, allows_expansion=True, binding_mode="WaitForFirstConsumer"),
+    ),
 )
 """The usual cluster, for rendering without one."""
 

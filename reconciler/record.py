@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from diff.action import Verb
@@ -76,32 +76,25 @@ class Record:
 
     def __init__(self, actions: Sequence[Action]) -> None:
         self._actions = actions
-        self.ending = Event()
-        """Nothing new is to begin, and nothing is to be awaited any longer."""
-        self.interrupted = Event()
         self._writing = Lock()
         self._outcomes: dict[ObjectKey, Outcome] = {}
         self._error: OrchestError | None = None
         self._is_cut_short = False
+        # A plain flag, no Event: a signal handler that sets one can wait for ever for a lock of the code it stopped.
+        self.is_interrupted = False
 
-    @property
-    def is_empty(self) -> bool:
-        return not self._outcomes
-
-    @property
     def goes_on(self) -> bool:
-        return not self.ending.is_set()
+        """Whether something new may begin, and what was begun is worth waiting for."""
+        return self._error is None and not self.is_interrupted
 
     def interrupt(self) -> None:
         """A person wants us to stop. Called from a signal handler: takes no lock."""
-        self.interrupted.set()
-        self.ending.set()
+        self.is_interrupted = True
 
     def halt(self, error: OrchestError) -> None:
         """`error` ends the apply; later ones are only recorded with their actions."""
         with self._writing:
             self._error = self._error or error
-        self.ending.set()
 
     def cut_short(self) -> None:
         """Something that was begun is no longer awaited."""

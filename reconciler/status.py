@@ -193,7 +193,8 @@ def intended(actions: Iterable[Action]) -> Inventory:
     return {
         action.key: ""
         for action in actions
-        if action.verb in {Verb.CREATE, Verb.GENERATE} and not action.precondition.uid and is_owned(action.key)
+        if is_owned(action.key)
+        and (action.verb is Verb.ADOPT or (action.verb in {Verb.CREATE, Verb.GENERATE} and not action.precondition.uid))
     }
 
 

@@ -52,6 +52,11 @@ class StatusWriter:
     def is_paused(self) -> bool:
         return bool((self._spec.get("orchest") or {}).get("pause"))
 
+    def has_seen(self, owner: Mapping[str, Json] | None) -> bool:
+        """Whether the recorded inventory is still the one that we extend: another apply may have written it since."""
+        recorded = (owner.get("status") if owner else None) or {}
+        return (recorded.get("inventory") or []) == (self._recorded.get("inventory") or [])
+
     def begin(self, owner: Mapping[str, Json] | None, writes: Iterable[Action]) -> None:
         """An apply is on its way, and this is what it will create."""
         with self._changing:
@@ -74,6 +79,13 @@ class StatusWriter:
         """The object is gone."""
         with self._changing:
             self._inventory.pop(key, None)
+
+    def withdraw(self, keys: Iterable[ObjectKey]) -> None:
+        """These were never begun: their intents, if they had one, are void."""
+        with self._changing:
+            for key in keys:
+                if self._inventory.get(key) == "":
+                    del self._inventory[key]
 
     def write_inventory(self, owner: Mapping[str, Json] | None) -> None:
         self._patch(owner, {"inventory": self._listed()})

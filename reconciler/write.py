@@ -7,14 +7,17 @@ happens between the two. Never: a decision about what should be done, or the ord
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, replace
-from threading import Event, Lock
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from desired_state.objects import UnknownValue
-from diff.action import WRITES, Precondition, Verb
+from desired_state.masking import secrets_in
+from desired_state.objects import FIELD_MANAGER, GROUP, UnknownValue
+from diff.action import Precondition, Verb
 from diff.known import has_unknown, known_values, resolve
 from diff.precondition import seen_digest
+from diff.removal import removal_patch
 from diff.snapshot import Snapshot
 from reconciler.errors import Conflict, Modified, NotFound, OrchestError, Stale, UidMismatch
 from reconciler.generate import carried_over, generate, stands_for
@@ -102,7 +105,7 @@ class Writer:
                 self._conditionally(action, lambda seen: self._rehearse_update(action, seen))
 
     def perform(
-        self, action: Action, *, interrupted: Event, about_to_create: Callable[[ObjectKey], None]
+        self, action: Action, *, goes_on: Callable[[], bool], about_to_create: Callable[[ObjectKey], None]
     ) -> Content | None:
         """Carry out a write. `about_to_create` is called when a replaced object is gone and before its successor is
         made.
@@ -115,7 +118,7 @@ class Writer:
                 self._forget(action.key)
                 return None
             case Verb.REPLACE:
-                content = self._replace(action, interrupted, about_to_create)
+                content = self._replace(action, goes_on, about_to_create)
             case _ if not action.precondition.uid:
                 content = self._create(action, self._content(action, None), dry_run=False)
             case _:
@@ -127,6 +130,14 @@ class Writer:
         """The object as the cluster last showed it."""
         found = self._objects.get(key)
         return found.content if found else None
+
+    def scrub(self, key: ObjectKey, text: str) -> str:
+        """What the cluster says of an object, without the secrets that stand in it, or stood there before our write.
+
+        Controllers repeat what they were told, as in a refusal of a pod that quotes its environment.
+        """
+        shown = (self._snapshot.objects.get(key), self._objects.get(key))
+        return self._masker.scrub(text, frozenset().union(*(secrets_in(seen.content) for seen in shown if seen)))
 
     # Preconditions
 
@@ -143,9 +154,7 @@ class Writer:
         seen = _Seen(content)
         if seen.uid != wanted.uid:
             raise _stale(action, "it was deleted and created again meanwhile")
-        # What is only waited for or kept is not written: a plan need not carry what such a decision rested on.
-        is_digested = action.verb in WRITES or action.manifest is not None
-        if is_digested and seen_digest(self._masker, content, action.manifest) != wanted.seen:
+        if seen_digest(self._masker, content, action.manifest) != wanted.seen:
             raise _stale(action, "it was changed meanwhile")
         return seen
 
@@ -189,15 +198,21 @@ class Writer:
         if not action.removals:
             return self._apply_over(content, seen, dry_run=False)
         # Fields that others co-own stay when we stop sending them: they are taken out by name, before the apply.
-        patched = self._client.merge_patch(action.key, _removal(action.removals, seen))
+        patched = self._client.merge_patch(action.key, _removal(action, content, seen))
         precondition = Precondition(seen.uid, seen_digest(self._masker, patched, action.manifest))
         rest = replace(action, removals=(), precondition=precondition)
         return self._conditionally(rest, lambda again: self._apply_over(content, again, dry_run=False))
 
     def _rehearse_update(self, action: Action, seen: _Seen) -> Content:
-        if action.removals:
-            self._client.merge_patch(action.key, _removal(action.removals, seen), dry_run=True)
-        return self._apply_over(self._rehearsed_content(action, seen.content), seen, dry_run=True)
+        content = self._rehearsed_content(action, seen.content)
+        if not action.removals:
+            return self._apply_over(content, seen, dry_run=True)
+        patched = self._client.merge_patch(action.key, _removal(action, content, seen), dry_run=True)
+        if action.key.group == GROUP or all(pointer.startswith("/metadata/") for pointer in action.removals):
+            return self._apply_over(content, seen, dry_run=True)
+        # Over what is there the server would refuse it, and no dry-run builds on another: it is tried as a new object.
+        self._client.apply(_under_probe_name(content), dry_run=True)
+        return patched
 
     def _apply_over(self, content: Content, seen: _Seen, *, dry_run: bool) -> Content:
         """Fields held by others are taken back by force when those edited by hand, and only then (unless told
@@ -215,11 +230,13 @@ class Writer:
         self._client.delete(action.key, uid=seen.uid, resource_version=seen.resource_version, dry_run=dry_run)
         return seen.content
 
-    def _replace(self, action: Action, interrupted: Event, about_to_create: Callable[[ObjectKey], None]) -> Content:
+    def _replace(
+        self, action: Action, goes_on: Callable[[], bool], about_to_create: Callable[[ObjectKey], None]
+    ) -> Content:
         before = self._conditionally(action, lambda seen: self._delete(action, seen, dry_run=False))
         content = self._content(action, before)
         self._forget(action.key)
-        self._await_gone(action, interrupted)
+        self._await_gone(action, goes_on)
         about_to_create(action.key)
         answer = self._client.apply(content)
         if not answer.created:
@@ -227,15 +244,16 @@ class Writer:
             raise _stale(action, "somebody created it again between our delete and our create")
         return answer.content
 
-    def _await_gone(self, action: Action, interrupted: Event) -> None:
+    def _await_gone(self, action: Action, goes_on: Callable[[], bool]) -> None:
         polls = int(action.readiness.timeout_seconds / _GONE_POLL_SECONDS) + 1
         for _ in range(polls):
             if self._client.get(action.key) is None:
                 return
-            if interrupted.wait(_GONE_POLL_SECONDS):
+            if not goes_on():
                 raise OrchestError(
                     f"{action.key}: interrupted while the old object was going; apply again to create the new one."
                 )
+            time.sleep(_GONE_POLL_SECONDS)
         raise OrchestError(
             f"{action.key}: the old object is still going after {action.readiness.timeout_seconds:.0f} seconds. "
             "See what holds it: kubectl get -o yaml shows its finalizers. Then apply again."
@@ -305,15 +323,9 @@ def _under_probe_name(content: Content) -> Content:
     return {**probe, "spec": spec} if "spec" in content else probe
 
 
-def _removal(pointers: tuple[str, ...], seen: _Seen) -> dict[str, Any]:
-    """A merge patch that removes what the JSON pointers name, under the preconditions of `seen`."""
-    patch: dict[str, Any] = {}
-    for pointer in pointers:
-        *parents, last = (part.replace("~1", "/").replace("~0", "~") for part in pointer.removeprefix("/").split("/"))
-        at = patch
-        for parent in parents:
-            at = at.setdefault(parent, {})
-        at[last] = None
+def _removal(action: Action, content: Content, seen: _Seen) -> dict[str, Any]:
+    """A merge patch that takes out what the action removes, under the preconditions of `seen`."""
+    patch = removal_patch(seen.content, content, action.removals)
     return {
         **patch,
         "metadata": {**patch.get("metadata", {}), "uid": seen.uid, "resourceVersion": seen.resource_version},
@@ -321,6 +333,10 @@ def _removal(pointers: tuple[str, ...], seen: _Seen) -> dict[str, Any]:
 
 
 def _apply_managers(content: Mapping[str, Json]) -> set[str]:
-    """Names under which others maintain fields by server-side apply: theirs is a standing claim, no edit by hand."""
+    """Names under which others maintain fields by server-side apply: theirs is a standing claim, no edit by hand.
+
+    A conflict with our own name is one with what the original, or a patch of ours, wrote by update.
+    """
     entries = content["metadata"].get("managedFields") or []
-    return {str(entry.get("manager", "")) for entry in entries if entry.get("operation") == "Apply"}
+    managers = {str(entry.get("manager", "")) for entry in entries if entry.get("operation") == "Apply"}
+    return managers - {FIELD_MANAGER}

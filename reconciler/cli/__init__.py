@@ -5,11 +5,13 @@ Commands import what they need inside their function: `orchest --help` must answ
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import NoReturn
 
 import click
 
+from reconciler.cli.completion import completion
 from reconciler.cli.exit_codes import ExitCode, exit_code_of
 from reconciler.cli.history import history
 from reconciler.cli.install import install
@@ -26,10 +28,10 @@ def orchest() -> None:
     orchest plan  -f orchestcluster.yaml     what would change, and why
     orchest apply -f orchestcluster.yaml     change it
     orchest plan  --git . --revision main    the same from a Git revision
-    """
+    """  # noqa: D301 - the backspace itself tells click to leave the lines as they are
 
 
-for command in (render, plan, apply, diff, snapshot, history, status, install):
+for command in (render, plan, apply, diff, snapshot, history, status, install, completion):
     orchest.add_command(command)
 
 
@@ -39,6 +41,7 @@ def main() -> NoReturn:
 
 
 def run(arguments: list[str]) -> int:
+    """One command line, without the program's name: its exit code."""
     try:
         return int(orchest.main(arguments, prog_name="orchest", standalone_mode=False) or ExitCode.DONE)
     except click.UsageError as error:
@@ -50,6 +53,10 @@ def run(arguments: list[str]) -> int:
     except (click.Abort, KeyboardInterrupt):
         click.echo("Interrupted.", err=True)
         return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough. What Python still holds back for it must not fail once more at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.ERROR
     except Exception as error:
         if (code := exit_code_of(error)) is None:
             raise

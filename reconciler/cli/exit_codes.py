@@ -25,13 +25,9 @@ class ExitCode(IntEnum):
 
 _USERS_ERRORS = {
     "desired_state.errors": "DesiredStateError",
-    "diff.plan_file": "PlanFileError",
-    "outbox.database": "DatabaseError",
-    "reconciler.documents": "SourceError",
-    "reconciler.history": "HistoryError",
-    "reconciler.settings": "SettingsError",
+    "outbox.errors": "DatabaseError",
 }
-"""Errors of layers that know nothing of exit codes: each module's one base. By name, so that none is imported for nothing."""
+"""Errors of layers that know nothing of exit codes: the base of each, by name, so that none is imported in vain."""
 
 
 def exit_code_of(error: Exception) -> int | None:

@@ -9,10 +9,12 @@ from reconciler.cli.options import output_option
 
 @click.command()
 @click.argument("cycle", required=False)
-@click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="How many cycles to list.")
+@click.option(
+    "--limit", metavar="COUNT", type=click.IntRange(1), default=20, show_default=True, help="How many cycles to list."
+)
 @output_option
 def history(cycle: str | None, limit: int, output: str) -> None:
-    """List past applies, or show one with the outcome of each action."""
+    """List past applies, or show one, action by action."""
     from reconciler.cli import view, wiring
 
     with wiring.history() as records:

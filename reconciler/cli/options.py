@@ -53,30 +53,62 @@ class Input:
             return read_git(self.git, self.revision, self.directory)
         if self.paths:
             return read_paths(self.paths)
-        raise click.UsageError("Nothing to read. Give -f FILE|FOLDER|-, or --git REPOSITORY [--revision REV] [--path DIR].")
+        raise click.UsageError(
+            "Nothing to read. Give -f FILE|FOLDER|-, or --git REPOSITORY [--revision REV] [--path DIR]."
+        )
 
 
-def target_options(command: Command) -> Command:
-    """Adds `target: Target`."""
+_SERVER = (
+    click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file.  [default: as kubectl]"),
+    click.option("--context", metavar="NAME", help="Context in the kubeconfig."),
+)
+_CLUSTER = (
+    click.option("-n", "--namespace", metavar="NAME", help="Namespace of the cluster.  [default: orchest]"),
+    click.option("-c", "--cluster-name", metavar="NAME", help="Which OrchestCluster, when there are several."),
+)
 
-    @click.option("--kubeconfig", metavar="FILE", help="Kubeconfig file.  [default: as kubectl]")
-    @click.option("--context", metavar="NAME", help="Context in the kubeconfig.")
-    @click.option("-n", "--namespace", metavar="NAME", help="Namespace of the cluster.  [default: orchest]")
-    @click.option("-c", "--cluster-name", metavar="NAME", help="Which OrchestCluster, when there are several.")
-    @wraps(command)
-    def wrapper(
-        kubeconfig: str | None, context: str | None, namespace: str | None, cluster_name: str | None, **rest: Any
-    ) -> Any:
-        return command(target=Target(kubeconfig, context, namespace, cluster_name), **rest)
 
-    return wrapper  # type: ignore[return-value]
+def _target(*options: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """A decorator that adds `target: Target`."""
+
+    def decorate(command: Command) -> Command:
+        @wraps(command)
+        def wrapper(
+            *,
+            kubeconfig: str | None = None,
+            context: str | None = None,
+            namespace: str | None = None,
+            cluster_name: str | None = None,
+            **rest: Any,
+        ) -> Any:
+            return command(target=Target(kubeconfig, context, namespace, cluster_name), **rest)
+
+        decorated: Any = wrapper
+        for option in reversed(options):
+            decorated = option(decorated)
+        return decorated  # type: ignore[no-any-return]
+
+    return decorate
+
+
+server_options = _target(*_SERVER)
+"""Which API server."""
+cluster_options = _target(*_CLUSTER)
+"""Which cluster of those that were read."""
+target_options = _target(*_SERVER, *_CLUSTER)
+"""Both."""
 
 
 def input_options(command: Command) -> Command:
     """Adds `source: Input`."""
 
     @click.option(
-        "-f", "--filename", "paths", metavar="FILE|FOLDER|-", multiple=True, help="Manifests; may be given several times."
+        "-f",
+        "--filename",
+        "paths",
+        metavar="FILE|FOLDER|-",
+        multiple=True,
+        help="Manifests; may be given several times.",
     )
     @click.option("--git", metavar="URL|PATH", help="Read manifests from a Git repository instead.")
     @click.option("--revision", metavar="REV", default="HEAD", show_default=True, help="Branch, tag or commit.")
@@ -89,7 +121,12 @@ def input_options(command: Command) -> Command:
 
 
 output_option = click.option(
-    "-o", "--output", type=click.Choice(["text", "json", "yaml"]), default="text", show_default=True, help="Output format."
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json", "yaml"]),
+    default="text",
+    show_default=True,
+    help="Output format.",
 )
 
 

@@ -1,16 +1,18 @@
 """What a person sees of an apply: the plan and a question, then each action as it starts, waits and ends.
 
-On a terminal what is under way is a live line with a spinner; elsewhere (CI) every event is one line. All of it goes to standard
-error, so that `-o json` leaves standard output to the program that reads it.
+On a terminal what is under way is a live line with a spinner; elsewhere (CI) every event is one line. All of it goes to
+standard error, so that `-o json` leaves standard output to the program that reads it.
 """
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import click
+from rich.console import Console
 
 from reconciler.cli import view
 from reconciler.cli.exit_codes import ExitCode
@@ -37,28 +39,42 @@ _SIGNS = {
 }
 
 
+class _Onlooker(Console):
+    """Standard error. An apply goes on, and ends as it should, when nobody reads along any more (`2>&1 | head`)."""
+
+    def on_broken_pipe(self) -> None:
+        """Instead of ending the process in the middle of its writes."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stderr.fileno())
+
+
 class ApplyScreen:
     """A `reconciler.cycle.Screen`. Use it as a context manager: the live display ends with it."""
 
-    def __init__(self, *, output: str, asks: bool) -> None:
+    def __init__(self, *, output: str, is_agreed: bool, is_reviewed: bool) -> None:
+        """`is_agreed` by --yes; `is_reviewed` because it is a saved plan, which its reader has seen already."""
         self._output = output
-        self._asks = asks
-        self._console = view.console(stderr=True)
+        self._is_reviewed = is_reviewed
+        self._asks = not (is_agreed or is_reviewed)
+        self._console = _Onlooker(stderr=True, highlight=False, soft_wrap=True)
         self._live: Progress | None = None
         self._tasks: dict[ObjectKey, TaskID] = {}
         self._lock = threading.Lock()
 
-    def __enter__(self) -> ApplyScreen:
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._live:
             self._live.stop()
 
     def accepts(self, plan_file: PlanFile) -> bool:
-        """Shows the plan; asks when it was neither saved nor allowed by --yes."""
+        """Shows the plan, of a saved one its summary; asks when it was neither saved nor allowed by --yes."""
         if self._output == "text":
-            view.explained(plan_file.plan, stderr=True)
+            show = view.summarized if self._is_reviewed else view.explained
+            show(plan_file.plan, self._console)
         if plan_file.plan.is_empty or not self._asks:
             return True
         if not sys.stdin.isatty():
@@ -104,7 +120,7 @@ class ApplyScreen:
         applied = report.applied
         if applied is None:
             click.echo("Not applied.", err=True)
-            return ExitCode.DONE
+            return ExitCode.ERROR
         if self._output != "text":
             view.data(_document(report), output=self._output)
         elif applied.verdict is not Verdict.DONE:

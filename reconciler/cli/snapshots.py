@@ -12,16 +12,17 @@ from reconciler.cli.options import Target, output_option, target_options
 
 @click.group()
 def snapshot() -> None:
-    """Save what a cluster looks like now, look at it later, compare two of them."""
+    """Save, show and compare states of a cluster."""
 
 
 @snapshot.command()
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @target_options
-def save(file: Path, target: Target) -> None:
+@output_option
+def save(file: Path, target: Target, output: str) -> None:
     """Write the objects and facts of a cluster to FILE. Secrets are masked."""
     from diff.snapshot_file import dump
-    from reconciler.cli import wiring
+    from reconciler.cli import view, wiring
     from reconciler.files import write_private
     from reconciler.observe import observe, observe_facts
 
@@ -29,14 +30,16 @@ def save(file: Path, target: Target) -> None:
     client = wiring.client(target, masker)
     taken = observe(client, target.cluster_key, (), observe_facts(client))
     write_private(file, dump(taken, masker))
-    click.echo(f"Saved {len(taken.objects)} objects of {target.cluster_key.namespace}/{target.cluster_key.name} to {file}.")
+    place = f"{taken.cluster.namespace}/{taken.cluster.name}"
+    text = f"Saved {len(taken.objects)} objects of {place} to {file}."
+    view.told(text, {"file": str(file), "cluster": place, "objects": len(taken.objects)}, output=output)
 
 
 @snapshot.command()
 @click.argument("reference", metavar="FILE|CYCLE")
 @output_option
 def show(reference: str, output: str) -> None:
-    """Show a saved snapshot, or the one that a cycle of the history left behind."""
+    """Show a saved snapshot, or what a cycle left behind."""
     from reconciler.cli import view, wiring
 
     view.snapshot(wiring.saved_snapshot(reference), output=output)
@@ -53,5 +56,5 @@ def diff(before: str, after: str, detailed_exitcode: bool, output: str) -> int:
     from reconciler.cli import view, wiring
 
     changes = compare_snapshots(wiring.saved_snapshot(before), wiring.saved_snapshot(after))
-    view.snapshot_changes(changes, output=output)
+    view.histories(changes, output=output)
     return ExitCode.CHANGES if detailed_exitcode and changes else ExitCode.DONE

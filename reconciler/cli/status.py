@@ -18,5 +18,7 @@ def status(target: Target, output: str) -> None:
     observed = wiring.client(target, wiring.masker()).get(target.cluster_key)
     if observed is None:
         place = f"{target.cluster_key.namespace}/{target.cluster_key.name}"
-        raise NotFound(f"There is no OrchestCluster {place}. Choose another by -n and -c, or make it: orchest apply -f FILE")
+        raise NotFound(
+            f"There is no OrchestCluster {place}. Choose another by -n and -c, or make it: orchest apply -f FILE"
+        )
     view.status(observed, output=output)

@@ -1,4 +1,7 @@
-"""How results look: text with colour where a terminal shows it, or JSON and YAML for programs. Results go to standard output."""
+"""How results look: text, with colour where a terminal shows it, or JSON and YAML for programs.
+
+In: values that were masked where they were made. Out: standard output. Never: a decision.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +12,14 @@ import orjson
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from rich.console import Console
     from rich.table import Table
 
     from desired_state.masking import Masker
     from desired_state.objects import Rendering
-    from diff.compare import SnapshotChange
+    from diff.compare import ObjectHistory
     from diff.explain import Line
     from diff.plan import Plan
     from diff.plan_file import PlanFile
@@ -45,16 +49,28 @@ _STYLES = {
 _OUTCOME_STYLES = {"done": "green", "failed": "red", "stale": "red", "interrupted": "yellow", "running": "blue"}
 
 
-def console(*, stderr: bool = False) -> Console:
-    """Colour only on a terminal; lines are never folded, so that they can be searched."""
+def console() -> Console:
+    """Standard output: colour only on a terminal; lines are never folded, so that they can be searched."""
     from rich.console import Console
 
-    return Console(stderr=stderr, highlight=False, soft_wrap=True)
+    out = Console(highlight=False, soft_wrap=True)
+    if not out.is_terminal:
+        out.width = 400  # Rich folds tables at 80 columns where there is no terminal to ask.
+    return out
 
 
 def data(value: Any, *, output: str) -> None:
-    """The value itself, as JSON or YAML."""
-    click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode() + "\n" if output == "json" else _yaml(value), nl=False)
+    """The value itself. YAML is told what JSON would say: both have the same keys, and enums are words in both."""
+    json_text = orjson.dumps(value, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
+    click.echo(json_text.decode() if output == "json" else _yaml(orjson.loads(json_text)), nl=False)
+
+
+def told(text: str, value: Any, *, output: str) -> None:
+    """One sentence for people, the value behind it for programs."""
+    if output == "text":
+        click.echo(text)
+    else:
+        data(value, output=output)
 
 
 def rendering(rendered: Rendering, *, output: str, masker: Masker) -> None:
@@ -71,28 +87,40 @@ def rendering(rendered: Rendering, *, output: str, masker: Masker) -> None:
         click.echo(f"{note.severity}: {note.path}: {note.message}", err=True)
 
 
-def plan(plan_file: PlanFile, *, output: str, written_to: str | None) -> None:
+def plan(plan_file: PlanFile, *, output: str, written_to: Path | None) -> None:
     from diff.plan_file import document
 
     if output != "text":
         data(document(plan_file), output=output)
         return
-    explained(plan_file.plan)
+    explained(plan_file.plan, console())
     if written_to:
         click.echo(f"\nWritten to {written_to}. To apply exactly this: orchest apply {written_to}")
 
 
-def explained(plan: Plan, *, stderr: bool = False) -> None:
+def explained(plan: Plan, out: Console) -> None:
+    """The plan in words."""
     from diff.explain import explain
 
-    _lines(explain(plan), stderr=stderr)
+    _lines(explain(plan), out)
 
 
-def differences(plan: Plan) -> None:
+def summarized(plan: Plan, out: Console) -> None:
+    """The plan in one line."""
+    from diff.explain import summary
+
+    out.print(summary(plan), markup=False)
+
+
+def differences(plan: Plan, *, output: str) -> None:
     """Every field, also those of objects that are new."""
     from diff.explain import Detail, explain
+    from diff.plan_file import plan_document
 
-    _lines(explain(plan, Detail(creations=True)))
+    if output != "text":
+        data(plan_document(plan), output=output)
+    else:
+        _lines(explain(plan, Detail(creations=True)), console())
 
 
 def snapshot(taken: Snapshot, *, output: str) -> None:
@@ -107,14 +135,14 @@ def snapshot(taken: Snapshot, *, output: str) -> None:
     console().print(table)
 
 
-def snapshot_changes(changes: Sequence[SnapshotChange], *, output: str) -> None:
-    from diff.explain import explain_snapshot_changes
-    from diff.compare import snapshot_changes_document
+def histories(changed: Sequence[ObjectHistory], *, output: str) -> None:
+    """What became of each object between two snapshots."""
+    from diff.explain import explain_histories
 
     if output != "text":
-        data(snapshot_changes_document(changes), output=output)
-    elif changes:
-        _lines(explain_snapshot_changes(changes), stderr=False)
+        data([_history_document(history) for history in changed], output=output)
+    elif changed:
+        _lines(explain_histories(changed), console())
     else:
         click.echo("No differences.")
 
@@ -143,7 +171,13 @@ def cycle(detail: CycleDetail, *, output: str) -> None:
     record = detail.cycle
     if output != "text":
         outcomes = [
-            {"key": one.object_key, "verb": one.verb, "reason": one.reason, "result": one.result, "message": one.message}
+            {
+                "key": one.object_key,
+                "verb": one.verb,
+                "reason": one.reason,
+                "result": one.result,
+                "message": one.message,
+            }
             for one in detail.outcomes
         ]
         data({**_cycle_document(record), "outcomes": outcomes}, output=output)
@@ -170,6 +204,17 @@ def status(observed: Mapping[str, Any], *, output: str) -> None:
     console().print(table)
 
 
+def _history_document(history: ObjectHistory) -> dict[str, Any]:
+    """An absent side has no key, as in a plan file."""
+    from diff.action import ABSENT
+
+    changes = [
+        {"path": path, **{name: side for name, side in (("before", before), ("after", after)) if side is not ABSENT}}
+        for path, before, after in history.changes
+    ]
+    return {"key": str(history.key), "verb": history.verb, "changes": changes}
+
+
 def _cycle_document(record: CycleRecord) -> dict[str, Any]:
     return {
         "id": str(record.id),
@@ -190,10 +235,9 @@ def _revision(record: CycleRecord) -> str:
     return f"{origin.revision} ({origin.commit[:7]})" if origin.commit else str(origin.kind)
 
 
-def _lines(styled: Iterable[Line], *, stderr: bool = False) -> None:
+def _lines(styled: Iterable[Line], out: Console) -> None:
     from rich.text import Text
 
-    out = console(stderr=stderr)
     for line in styled:
         out.print(Text.assemble(*((text, _STYLES.get(style, "")) for style, text in line)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,13 +13,16 @@ from reconciler.errors import OrchestError
 from reconciler.settings import load_settings, masking_key, stable_masking_key
 
 if TYPE_CHECKING:
-    from desired_state.masking import Masker
     from contextlib import AbstractContextManager
 
+    from desired_state.masking import Masker
     from diff.snapshot import Snapshot
     from reconciler.cli.options import Target
     from reconciler.cluster_client import ClusterClient
     from reconciler.history import History
+
+
+_CYCLE = re.compile(r"[0-9a-f-]{4,36}\^?")
 
 
 def masker(*, stable: bool = False) -> Masker:
@@ -56,14 +60,19 @@ def saved_snapshot(reference: str) -> Snapshot:
 
 def _snapshot_bytes(reference: str) -> bytes:
     path = Path(reference)
-    if path.exists() or "/" in reference or "." in reference:
+    if path.exists() or not _CYCLE.fullmatch(reference):
         try:
             return path.read_bytes()
         except OSError as error:
-            raise OrchestError(f"Cannot read the snapshot {path}: {error.strerror}.") from error
+            raise OrchestError(
+                f"Cannot read the snapshot {path}: {error.strerror}. "
+                "Make one with: orchest snapshot save FILE, or take a cycle that orchest history lists."
+            ) from error
     with history() as records:
         cycle = records.show(reference.removesuffix("^")).cycle
         digest = cycle.snapshot_before if reference.endswith("^") else cycle.snapshot_after
         if digest is None:
-            raise OrchestError(f"Cycle {reference} left no snapshot behind: it ended before the state could be observed.")
+            raise OrchestError(
+                f"Cycle {reference} left no snapshot behind: it ended before the state could be observed."
+            )
         return records.content(digest)

@@ -38,6 +38,7 @@ TYPED = (
     [
         (401, status("Unauthorized", "Unauthorized"), errors.Unauthorised, 1),
         (403, status('deployments.apps is forbidden: User "x" cannot list', "Forbidden"), errors.Forbidden, 1),
+        (403, status('nodes is forbidden: User "system:anonymous" cannot list', "Forbidden"), errors.Unauthorised, 1),
         (403, status("unable to create new content", "Forbidden", TERMINATING), errors.Forbidden, 1),
         (403, status('admission webhook "a.b" denied the request: no', "Forbidden"), errors.AdmissionRefused, 1),
         (403, status('pods "x" is forbidden: exceeded quota: small', "Forbidden"), errors.AdmissionRefused, 1),
@@ -57,6 +58,7 @@ TYPED = (
             errors.UidMismatch,
             1,
         ),
+        (409, status("the UID in the precondition (a) does not match the UID in record (b)"), errors.UidMismatch, 1),
         (409, status("the ResourceVersion in the precondition (1) does not match", "Conflict"), errors.Modified, 1),
         (409, status('leases "x" already exists', "AlreadyExists"), errors.AlreadyExists, 1),
         (409, status("Apply failed with 1 conflict", "Conflict", IMAGE_HELD), errors.Conflict, 4),
