@@ -13,7 +13,7 @@ from desired_state.objects import GROUP, Unknown
 from diff.action import Precondition
 from diff.canonical import canonical_bytes
 from diff.merge_keys import ATOMIC_MAPS, OPAQUE_MAPS, key_of, merge_keys
-from diff.normalize import normalize
+from diff.normalize import is_empty, normalize
 from diff.ownership import mark_of
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def seen_digest(masker: Masker, content: Mapping[str, Json], manifest: Manifest 
     seen = {
         "mark": mark_of(content),
         "deletionTimestamp": metadata.get("deletionTimestamp", ""),
-        "fields": _projection(manifest.content, content) if manifest else {},
+        "fields": _projection(manifest.content, content) if manifest else _substance(content),
         "whole": _whole(content),
     }
     return masker.digest(canonical_bytes(seen))
@@ -52,6 +52,11 @@ def holds(action: Action, snapshot: Snapshot, masker: Masker) -> bool:
     if observed is None or not action.precondition.uid:
         return observed is None and not action.precondition.uid
     return precondition_of(masker, observed, action.manifest) == action.precondition
+
+
+def _substance(content: Mapping[str, Json]) -> Json:
+    """All that an object is besides its metadata and status: what is deleted or kept as it is must still be that."""
+    return normalize({name: part for name, part in content.items() if name not in {"metadata", "status"}})
 
 
 def _whole(content: Mapping[str, Json]) -> Json:
@@ -67,22 +72,31 @@ def _whole(content: Mapping[str, Json]) -> Json:
 
 def _projection(desired: Mapping[str, Json], observed: Mapping[str, Json]) -> dict[str, Json]:
     """The observed value of each field that `desired` has; what is absent there stays absent here."""
-    return {
-        name: _projected(wanted, observed[name], name, "")
-        for name, wanted in desired.items()
-        if observed.get(name) is not None
-    }
+    return _without_empty(
+        {
+            name: _projected(wanted, observed[name], name, "")
+            for name, wanted in desired.items()
+            if observed.get(name) is not None
+        }
+    )
+
+
+def _without_empty(fields: dict[str, Json]) -> dict[str, Json]:
+    """A map in which only others have entries is no different from a map that is not there."""
+    return {name: value for name, value in fields.items() if not is_empty(value, name)}
 
 
 def _projected(wanted: Json, there: Json, field: str, parent: str) -> Json:
     if isinstance(wanted, dict) and isinstance(there, dict) and field not in ATOMIC_MAPS:
         if field in OPAQUE_MAPS:
             return {name: there[name] for name in wanted if there.get(name) is not None}
-        return {
-            name: _projected(below, there[name], name, field)
-            for name, below in wanted.items()
-            if there.get(name) is not None
-        }
+        return _without_empty(
+            {
+                name: _projected(below, there[name], name, field)
+                for name, below in wanted.items()
+                if there.get(name) is not None
+            }
+        )
     if isinstance(wanted, list) and isinstance(there, list):
         return _projected_list(wanted, there, field)
     return normalize(there, field, parent)
