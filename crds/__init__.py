@@ -1,1 +1,1 @@
-"""What may be asked? The CRD, as people apply it, and the schemas of its core types, as the models read them. Data only."""
+"""What may be asked? The CRD as people apply it, and its core types as the models read them. Data only."""

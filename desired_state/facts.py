@@ -1,6 +1,6 @@
 """What rendering must know of the cluster it renders for, as one value.
 
-Observed by the shell, kept in every snapshot and compared by the stale check, so that `render(cluster, facts)` stays pure.
+Observed by the shell, kept in every snapshot and compared by the stale check, so `render(cluster, facts)` stays pure.
 """
 
 from __future__ import annotations

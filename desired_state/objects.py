@@ -1,7 +1,7 @@
 """Kubernetes objects as values: keys, manifests, and the few leaves that only an apply can know.
 
-Everything above this layer names an object by its `ObjectKey` and carries its content in a `Manifest`. The content is plain
-JSON (dicts, lists, scalars), never mutated after construction; the only foreign leaf in it is `Unknown`.
+Everything above this layer names an object by its `ObjectKey` and carries its content in a `Manifest`. The content is
+plain JSON (dicts, lists, scalars), never mutated after construction; the only foreign leaf in it is `Unknown`.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class ObjectKey(NamedTuple):
     name: str
 
     def __str__(self) -> str:
-        """`Deployment.apps/orchest/orchest-api`, `Service/orchest/orchest-api`, `ClusterRole.rbac.authorization.k8s.io/x`."""
+        """`Deployment.apps/orchest/orchest-api`, `Service/orchest/orchest-api`, `Namespace/orchest`."""
         kind = f"{self.kind}.{self.group}" if self.group else self.kind
         return "/".join(part for part in (kind, self.namespace, self.name) if part)
 
@@ -135,7 +135,7 @@ class Recipe(StrEnum):
     """What a `generate` action makes. The material is made by apply and never leaves the cluster's Secret."""
 
     REGISTRY_CERTIFICATE = "registry-certificate"
-    """ca.crt, tls.crt, tls.key of type kubernetes.io/tls for the names in `Generated.hosts` and the registry's address."""
+    """ca.crt, tls.crt, tls.key of type kubernetes.io/tls, for `Generated.hosts` and the registry's address."""
     PASSWORDS = "passwords"
     """One random password for each key in `Generated.keys`."""
 

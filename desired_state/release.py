@@ -27,11 +27,11 @@ THIRD_PARTY_IMAGES = {
     Component.RABBITMQ_SERVER: "redis:7.2",
     Component.DOCKER_REGISTRY: "registry:2.8",
 }
-"""Components whose release image is not built by us. The database keeps the original's major: its volumes hold that format."""
+"""Components whose release image is not built by us. The database keeps the original's major: its volumes are in it."""
 
 
 def release_image(component: Component, *, registry: str, version: str) -> str:
-    """The image that `component` has in release `version`; `registry` prefixes our own images only ("" is Docker Hub)."""
+    """The image that `component` has in release `version`; `registry` prefixes our own only ("" is Docker Hub)."""
     if component in THIRD_PARTY_IMAGES:
         return THIRD_PARTY_IMAGES[component]
     prefix = f"{registry}/" if registry else ""

@@ -152,6 +152,6 @@ class Action:
     """What is sent; never written into a plan file."""
     generated: Generated | None = None
     removals: tuple[str, ...] = ()
-    """JSON pointers that server-side apply cannot drop because others own them (only in the OrchestCluster's spec)."""
+    """JSON pointers of what server-side apply cannot drop because others own it (`removal.py` takes it out first)."""
     desired_digest: str = ""
     """Keyed digest of `manifest`, so that a plan file can be checked against a new rendering."""

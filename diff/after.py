@@ -20,10 +20,11 @@ from desired_state.objects import FIELD_MANAGER, GROUP, ObjectKey, Recipe, Unkno
 from diff.action import ABSENT, WRITES, Verb
 from diff.generated import EXPIRES_ANNOTATION, GENERATED_FOR_ANNOTATION, generated_for
 from diff.known import has_unknown, known_values, resolve
-from diff.managed_fields import APPLY, STATUS, holders, write_fields
+from diff.managed_fields import APPLY, holders, write_fields
 from diff.merge_keys import ATOMIC_MAPS, key_of, merge_keys
 from diff.normalize import is_empty
-from diff.paths import element_of, value_at, without
+from diff.paths import Element, element_of, value_at, without
+from diff.removal import removed
 from diff.snapshot import ObservedObject, Snapshot
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from desired_state.objects import Generated, Json
     from diff.action import Action
     from diff.managed_fields import FieldTree
-    from diff.paths import Step
+    from diff.paths import Path, Step
 
 _VALID_DAYS = 365
 
@@ -64,8 +65,7 @@ def _applied(snapshot: Snapshot, action: Action, before: ObservedObject | None) 
         sent = _with_live_content(sent, before.content)
     if live is None:
         return _stored(snapshot, action.key, _created(snapshot, action.key, sent))
-    content = _without_pointers(live.content, action.removals)
-    return _stored(snapshot, action.key, _merged_object(content, sent))
+    return _stored(snapshot, action.key, _merged_object(live.content, sent, action.removals))
 
 
 # --- server-side apply
@@ -82,11 +82,14 @@ def _created(snapshot: Snapshot, key: ObjectKey, sent: Mapping[str, Json]) -> Ma
     return content
 
 
-def _merged_object(live: Mapping[str, Json], sent: Mapping[str, Json]) -> Mapping[str, Json]:
+def _merged_object(live: Mapping[str, Json], sent: Mapping[str, Json], removals: tuple[str, ...]) -> Mapping[str, Json]:
     """Our fields take our values, fields that we let go of vanish unless somebody else holds them, the rest stays."""
-    merged = _merged(_let_go(live, sent), sent)
+    there = removed(_let_go(live, sent), sent, removals)
+    merged = _merged(there, sent, is_free=sent["apiVersion"].startswith(f"{GROUP}/"))
     entries = [
-        _yielded(entry, live, sent) for entry in live["metadata"].get("managedFields") or [] if not _is_ours(entry)
+        left
+        for entry in live["metadata"].get("managedFields") or []
+        if not _is_ours(entry) and (left := _yielded(entry, live, merged))["fieldsV1"]
     ]
     content = _kept({**merged, "metadata": {**merged["metadata"], "managedFields": [*entries, _entry(sent)]}})
     if content.get("spec") != live.get("spec") and "generation" in live["metadata"]:
@@ -98,7 +101,7 @@ def _let_go(live: Mapping[str, Json], sent: Mapping[str, Json]) -> Mapping[str, 
     managers = holders(live)
     others = [holder for holder in managers if not holder.is_ours]
     dropped = {
-        path
+        _going(path)
         for holder in managers
         if holder.is_ours
         for path in holder.leaves()
@@ -108,21 +111,36 @@ def _let_go(live: Mapping[str, Json], sent: Mapping[str, Json]) -> Mapping[str, 
     return kept
 
 
-def _merged(live: Json, sent: Json, field: str = "") -> Json:
+def _going(path: Path) -> Path:
+    """What goes with a leaf that we let go of: with a merge key its whole entry, also what others hold in it."""
+    entry = path[-2] if len(path) > 1 else ""
+    return path[:-1] if isinstance(entry, Element) and path[-1] in dict(entry.keys) else path
+
+
+def _merged(live: Json, sent: Json, field: str = "", *, is_free: bool) -> Json:
+    """In a custom resource (`is_free`) every list is atomic."""
     if isinstance(sent, dict) and isinstance(live, dict) and field not in ATOMIC_MAPS:
-        return {**live, **{name: _merged(live.get(name), value, name) for name, value in sent.items()}}
-    if isinstance(sent, list) and isinstance(live, list):
+        return {**live, **{name: _merged(live.get(name), value, name, is_free=is_free) for name, value in sent.items()}}
+    if isinstance(sent, list) and isinstance(live, list) and (field == "ownerReferences" or not is_free):
         keys = merge_keys(field, sent, live)
         return _merged_entries(live, sent, keys) if keys else sent
     return sent
 
 
 def _merged_entries(live: list[Json], sent: list[Json], keys: tuple[str, ...]) -> list[Json]:
-    """Foreign entries keep to the front, as the server does it; ours follow in our order."""
-    there = {key_of(item, keys): item for item in live}
-    ours = {key_of(item, keys) for item in sent}
-    foreign = [item for item in live if key_of(item, keys) not in ours]
-    return [*foreign, *(_merged(there.get(key_of(item, keys)), item) for item in sent)]
+    """Ours in our order; a foreign entry stays before the entry of ours that it stood before, as the server does it."""
+    names = [key_of(item, keys) for item in live]
+    there, ours = dict(zip(names, live, strict=True)), {key_of(item, keys) for item in sent}
+    merged: list[Json] = []
+    place = 0
+    for item in sent:
+        name = key_of(item, keys)
+        while place < len(live) and names[place] != name and (name in there or names[place] not in ours):
+            merged += [] if names[place] in ours else [live[place]]
+            place += 1
+        place += place < len(live) and names[place] == name
+        merged.append(_merged(there.get(name), item, is_free=False))
+    return [*merged, *(item for other, item in zip(names[place:], live[place:], strict=True) if other not in ours)]
 
 
 def _kept(content: Mapping[str, Json]) -> dict[str, Json]:
@@ -171,12 +189,12 @@ def _is_ours(entry: Mapping[str, Json]) -> bool:
     return bool(entry["manager"] == FIELD_MANAGER and entry["operation"] == APPLY)
 
 
-def _yielded(entry: Mapping[str, Json], live: Mapping[str, Json], sent: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Another manager's entry without the fields whose value we changed: force takes them over."""
-    if entry.get("subresource") == STATUS:
+def _yielded(entry: Mapping[str, Json], live: Mapping[str, Json], merged: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Another manager's entry without the fields that have another value now (force takes them over), or are gone."""
+    if entry.get("subresource"):
         return entry
     (holder,) = holders({"metadata": {"managedFields": [entry]}})
-    lost = [path for path in holder.leaves() if value_at(sent, path) not in (ABSENT, value_at(live, path))]
+    lost = [path for path in holder.leaves() if value_at(merged, path) != value_at(live, path)]
     fields = holder.fields
     for path in lost:
         fields = _without_leaf(fields, path)
@@ -195,14 +213,6 @@ def _without_leaf(tree: FieldTree, path: tuple[Step, ...]) -> FieldTree:
 
 def _deleted(snapshot: Snapshot, key: ObjectKey) -> Snapshot:
     return replace(snapshot, objects={other: value for other, value in snapshot.objects.items() if other != key})
-
-
-def _without_pointers(content: Mapping[str, Json], pointers: tuple[str, ...]) -> Mapping[str, Json]:
-    paths = [
-        tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer[1:].split("/")) for pointer in pointers
-    ]
-    stripped: Mapping[str, Json] = without(content, paths)
-    return stripped
 
 
 def _with_generated(

@@ -6,7 +6,7 @@ shown comes out of `Masker.mask_content`, the one choke point: a change is sensi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from diff.action import ABSENT, Cause, Conflict, FieldChange
@@ -43,13 +43,16 @@ class Origins:
     managers: tuple[Holder, ...]
     owns_same_paths: bool
     """The last apply set exactly the fields that we set now."""
+    instead_of: Mapping[Path, Path] = field(default_factory=dict)
+    """For fields that must go: the one of ours that they stand in the way of, whose story is theirs too."""
 
     def cause(self, difference: FieldDifference) -> Cause:
         """Drift is a field that we set before and do not hold any more, because somebody else took or removed it."""
         ours = [holder for holder in self.managers if holder.is_ours]
-        if not ours or any(holder.holds(difference.path) for holder in ours):
+        path = self.instead_of.get(difference.path, difference.path)
+        if not ours or any(holder.holds(path) for holder in ours):
             return Cause.DESIRED
-        return Cause.DRIFT if self.owns_same_paths or self.others(difference.path, UPDATE) else Cause.DESIRED
+        return Cause.DRIFT if self.owns_same_paths or self.others(path, UPDATE) else Cause.DESIRED
 
     def others(self, path: Path, operation: str = "") -> tuple[str, ...]:
         """Names of the other managers that hold `path`."""

@@ -108,10 +108,9 @@ class _Comparison:
             self.report(trail, wanted, seen)
         elif name in QUANTITY_MAPS:
             self.of_quantities(wanted, seen or {}, trail)
-        elif name in OPAQUE_MAPS:
-            self.of_texts(wanted, seen or {}, trail)
         else:
-            self.of_maps(wanted, seen or {}, trail)
+            walk = self.of_texts if name in OPAQUE_MAPS else self.of_maps
+            walk(wanted, seen or {}, trail)
             if seen and name in ATOMIC_MAPS:
                 self.of_extras(wanted, seen, trail)
 

@@ -9,15 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from desired_state.images import postgres_major
 from desired_state.objects import GROUP, OWNER_ANNOTATION, Manifest, Note, Severity, UnknownValue
 from desired_state.release import Component
 from diff.action import ABSENT, Action, Cause, FieldChange, Reason, Verb
+from diff.adoption import WORKLOAD_CONSEQUENCE, forget_text, helm_release, leftovers, uninstall_text
 from diff.canonical import canonical_bytes
 from diff.change import Origins, changes_of, conflicts_of, sides
 from diff.claims import given_up, with_live_values
 from diff.compare import FieldDifference, compare, compare_whole, is_masked
+from diff.database import database_refusals
 from diff.drift import DriftMode, ignored_paths
+from diff.exclusive import exclusive_fields
 from diff.generated import (
     EXPIRES_ANNOTATION,
     EXPLANATIONS,
@@ -93,6 +95,7 @@ class Verdict:
 
 
 IN_SYNC = Verdict()
+_ADOPTED = frozenset({Ownership.ORIGINAL, Ownership.CLAIM})
 
 
 def candidate(desired: DesiredObject, policy: DriftPolicy) -> Candidate:
@@ -117,7 +120,7 @@ def decide(item: Candidate, observed: ObservedObject | None, world: World) -> Ve
     differences = differences_of(item, observed.content, world)
     reason = _reason_to_generate(item, observed, world)
     if not differences and reason is None:
-        return _settled(item, observed)
+        return _settled(item, observed, world)
     return _Difference(item, observed, world, differences, reason).verdict()
 
 
@@ -247,13 +250,14 @@ def _refusal(observed: ObservedObject, world: World) -> Note | None:
             key,
             "it belongs to another OrchestCluster; give this one another name or namespace",
         )
-    return _note(
-        Severity.REFUSAL,
-        "not-ours",
-        key,
-        "an object of this name exists and is not ours, it will not be touched; delete or rename it, or annotate "
-        f"it with {OWNER_ANNOTATION}={world.mark} to hand it over",
+    release = helm_release(observed)
+    mend = (
+        uninstall_text(release)
+        if release
+        else f"delete or rename it, or annotate it with {OWNER_ANNOTATION}={world.mark} to hand it over"
     )
+    text = f"an object of this name exists and is not ours, it will not be touched; {mend}"
+    return _note(Severity.REFUSAL, "not-ours", key, text)
 
 
 def _being_deleted(item: Candidate, observed: ObservedObject, world: World) -> Verdict:
@@ -270,7 +274,13 @@ def _being_deleted(item: Candidate, observed: ObservedObject, world: World) -> V
             "restart anything"
         )
         action = _action(item, world, Verb.KEEP, Reason.BEING_DELETED, (), observed=observed)
-        kept = replace(action, explanation=text, readiness=NOT_AWAITED, manifest=None)
+        kept = replace(
+            action,
+            explanation=text,
+            readiness=NOT_AWAITED,
+            manifest=None,
+            precondition=precondition_of(world.masker, observed, None),
+        )
         return Verdict(kept, (Drift(key, (), repaired=False),), (_note(Severity.WARNING, "being-deleted", key, text),))
     if world.policy.mode is not DriftMode.CORRECT:
         return _left_missing(item, world)
@@ -279,7 +289,7 @@ def _being_deleted(item: Candidate, observed: ObservedObject, world: World) -> V
     return Verdict(replace(action, explanation=text), (Drift(key, (), repaired=True),))
 
 
-def _settled(item: Candidate, observed: ObservedObject) -> Verdict:
+def _settled(item: Candidate, observed: ObservedObject, world: World) -> Verdict:
     """Nothing to write: in sync, or in sync and not ready yet."""
     readiness = readiness_of(observed.key)
     if readiness is NOT_AWAITED:
@@ -293,7 +303,7 @@ def _settled(item: Candidate, observed: ObservedObject) -> Verdict:
         reason=Reason.NOT_READY,
         wave=wave_of(item.desired),
         changes=(),
-        precondition=replace(ABSENCE, uid=observed.uid),
+        precondition=precondition_of(world.masker, observed, None),
         readiness=readiness,
         explanation=assessment.message,
         image=item.desired.image,
@@ -317,12 +327,22 @@ class _Difference:
         self.item, self.observed, self.world = item, observed, world
         self.key = observed.key
         self.to_generate = to_generate
-        self.origins = Origins(holders(observed.content), owns_same_paths=not _owns_other_paths(differences))
+        self.whose = ownership(observed, world.mark, world.recorded)
+        desired = resolve(item.sent.content, world.known)
+        exclusive = exclusive_fields(desired, observed.content) if self.key[:2] in WORKLOADS else ()
+        left_over = leftovers(self.key, desired, observed.content) if self.whose in _ADOPTED else ()
+        in_the_way = (*(found.difference for found in exclusive), *left_over)
+        self.in_the_way = frozenset(difference.path for difference in in_the_way)
+        self.origins = Origins(
+            holders(observed.content),
+            owns_same_paths=not _owns_other_paths(differences),
+            instead_of={found.difference.path: found.instead_of for found in exclusive},
+        )
         self.kept = (
             given_up(differences, observed.content, world.facts) if self.key.kind == "PersistentVolumeClaim" else ()
         )
-        both = sides(world.masker, resolve(item.sent.content, world.known), observed.content)
-        changes = changes_of(self.key, differences, both, self.origins)
+        both = sides(world.masker, desired, observed.content)
+        changes = changes_of(self.key, (*differences, *in_the_way), both, self.origins)
         kept = {found.difference.path for found in self.kept}
         self.given_up = tuple(change.shown for change in changes if change.path in kept)
         open_changes = tuple(change for change in changes if change.path not in kept)
@@ -335,7 +355,8 @@ class _Difference:
         return Verdict(action, self._drift(), (*self._notes(is_written=is_written), *self._database_notes()))
 
     def _is_left(self, change: Change) -> bool:
-        return change.shown.cause is Cause.DRIFT and self.world.policy.leaves_alone(self.key, change.path)
+        deciding = self.origins.instead_of.get(change.path, change.path)
+        return change.shown.cause is Cause.DRIFT and self.world.policy.leaves_alone(self.key, deciding)
 
     def _write(self) -> Action:
         verb, reason, explanation = self._why()
@@ -353,7 +374,9 @@ class _Difference:
         )
 
     def _why(self) -> tuple[Verb, Reason, str]:
-        whose = ownership(self.observed, self.world.mark, self.world.recorded)
+        whose = self.whose
+        if whose is Ownership.ORIGINAL and self.key[:2] in WORKLOADS:
+            return Verb.REPLACE, Reason.ORIGINAL_OBJECT, f"made by the original controller: {WORKLOAD_CONSEQUENCE}"
         immutable = next((row for change in self.changes if (row := immutable_at(*self.key[:2], change.path))), None)
         if immutable is not None:
             return (
@@ -364,7 +387,8 @@ class _Difference:
         if self.to_generate is not None:
             return Verb.GENERATE, self.to_generate, EXPLANATIONS[self.to_generate]
         if self.key.group != GROUP and whose is Ownership.CLAIM:
-            return Verb.ADOPT, Reason.EXISTING_CLAIM, "the claim and its data are taken over as they are"
+            unbound = "; it outlives the OrchestCluster from now on" if self.in_the_way else ""
+            return Verb.ADOPT, Reason.EXISTING_CLAIM, f"the claim and its data are taken over as they are{unbound}"
         if self.key.group != GROUP and whose is Ownership.ORIGINAL:
             return Verb.ADOPT, Reason.ORIGINAL_OBJECT, "made by the original controller, taken over"
         causes = {change.shown.cause for change in self.changes}
@@ -376,11 +400,11 @@ class _Difference:
         return Manifest(self.key, with_live_values(content, self.observed.content, self.kept))
 
     def _removals(self) -> tuple[str, ...]:
-        """Fields of the OrchestCluster's spec that Git lacks and that stay when we let go of them, because others hold
-        them.
+        """What stays when we let go of it because others hold it: in the OrchestCluster's spec all that Git lacks, in
+        other objects what may not stand beside our fields.
         """
         if self.key.group != GROUP:
-            return ()
+            return tuple(json_pointer(change.path) for change in self.changes if change.path in self.in_the_way)
         return tuple(
             json_pointer(change.path)
             for change in self.changes
@@ -401,7 +425,14 @@ class _Difference:
         reason, explanation = self._why_kept()
         shown = (*self.given_up, *(change.shown for change in self.left))
         action = _action(self.item, self.world, Verb.KEEP, reason, shown, observed=self.observed)
-        return replace(action, explanation=explanation, readiness=NOT_AWAITED, manifest=None, desired_digest="")
+        return replace(
+            action,
+            explanation=explanation,
+            readiness=NOT_AWAITED,
+            manifest=None,
+            desired_digest="",
+            precondition=precondition_of(self.world.masker, self.observed, None),
+        )
 
     def _why_kept(self) -> tuple[Reason, str]:
         if self.kept:
@@ -419,7 +450,15 @@ class _Difference:
 
     def _notes(self, *, is_written: bool) -> tuple[Note, ...]:
         given_up_notes = tuple(_given_up_note(self.key, found) for found in self.kept) if is_written else ()
-        return (*given_up_notes, *self._replace_notes(), *self._left_notes())
+        return (*given_up_notes, *self._replace_notes(), *self._left_notes(), *self._helm_notes())
+
+    def _helm_notes(self) -> tuple[Note, ...]:
+        """A claim is taken over from Helm, which would still delete it with its release."""
+        release = helm_release(self.observed) if self.whose is Ownership.CLAIM else None
+        if release is None:
+            return ()
+        text = f"helm uninstall would delete this claim with its data; {forget_text(release)}"
+        return (_note(Severity.WARNING, "helm-claim", self.key, text),)
 
     def _replace_notes(self) -> tuple[Note, ...]:
         """A replace deletes, so it takes what a delete takes; what the original made is recognised by its labels
@@ -434,8 +473,7 @@ class _Difference:
         return (_note(Severity.REFUSAL, "not-in-inventory", self.key, text),)
 
     def _is_replaceable(self) -> bool:
-        whose = ownership(self.observed, self.world.mark, self.world.recorded)
-        return whose is Ownership.ORIGINAL or may_delete(self.observed, self.world.mark, self.world.recorded)
+        return self.whose is Ownership.ORIGINAL or may_delete(self.observed, self.world.mark, self.world.recorded)
 
     def _left_notes(self) -> tuple[Note, ...]:
         if not self.left:
@@ -444,18 +482,9 @@ class _Difference:
         return _drift_warning(self.world, self.key, f"changed by {_managers(self.left)} and left so: {fields}")
 
     def _database_notes(self) -> tuple[Note, ...]:
-        """PostgreSQL of another major cannot read the files of this one, and must not get the chance to try."""
         if self.item.desired.component != Component.ORCHEST_DATABASE or self.key[:2] not in WORKLOADS:
             return ()
-        before, after = (_first_image(content) for content in (self.observed.content, self.item.sent.content))
-        old, new = postgres_major(before), postgres_major(after)
-        if old is None or new is None or old == new:
-            return ()
-        text = (
-            f"the database would move from PostgreSQL {old} ({before}) to {new} ({after}) on an existing volume, which "
-            f"it cannot read; keep {old}, or dump the database, delete the volume and restore"
-        )
-        return (_note(Severity.REFUSAL, "postgres-major", self.key, text),)
+        return tuple(database_refusals(self.key, self.observed.content, self.item.sent.content))
 
 
 # --- small pieces
@@ -501,11 +530,6 @@ def _sendable(path: Path) -> Path:
 
 def _managers(changes: tuple[Change, ...]) -> str:
     return ", ".join(sorted({change.shown.manager for change in changes if change.shown.manager})) or "somebody"
-
-
-def _first_image(content: Mapping[str, Json]) -> str:
-    containers = value_at(content, ("spec", "template", "spec", "containers"))
-    return str(containers[0].get("image", "")) if containers else ""
 
 
 def _given_up_note(key: ObjectKey, found: GivenUp) -> Note:

@@ -16,14 +16,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from diff.merge_keys import merge_keys
-from diff.paths import Element, child_at, element_of
+from diff.paths import path_at, segment, segments_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from desired_state.objects import Json, ObjectKey
-    from diff.paths import Path, Step
+    from diff.paths import Path
 
 MODE_ANNOTATION = "orchest.io/drift"
 IGNORE_ANNOTATION = "orchest.io/ignore-drift"
@@ -48,7 +47,7 @@ class IgnoreRule:
         """Whether `path` is the field named or lies below it."""
         if self.kind and (self.kind, self.name) != (key.kind, key.name):
             return False
-        return tuple(_segment(step) for step in path[: len(self.pointer)]) == self.pointer
+        return tuple(segment(step) for step in path[: len(self.pointer)]) == self.pointer
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +77,7 @@ def parse_rule(text: str) -> IgnoreRule:
         raise ValueError(
             f'{text!r} is no ignore rule: write "/spec/replicas" or "Deployment/orchest-api:/spec/replicas"'
         )
-    return IgnoreRule(kind, name, tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")))
+    return IgnoreRule(kind, name, segments_of(pointer))
 
 
 def ignored_paths(policy: DriftPolicy, key: ObjectKey, content: Mapping[str, Json]) -> tuple[Path, ...]:
@@ -86,29 +85,4 @@ def ignored_paths(policy: DriftPolicy, key: ObjectKey, content: Mapping[str, Jso
     if not policy.rules:
         return ()
     rules = (rule for rule in policy.rules if not rule.kind or (rule.kind, rule.name) == (key.kind, key.name))
-    return tuple(path for rule in rules if (path := _pointed_at(content, rule.pointer)))
-
-
-def _pointed_at(content: Json, pointer: tuple[str, ...]) -> Path:
-    """`()` when the pointer leads nowhere."""
-    path: list[Step] = []
-    value, field = content, ""
-    for segment in pointer:
-        steps = _steps(value, field)
-        if segment not in steps:
-            return ()
-        step = steps[segment]
-        value, field = child_at(value, step, field), segment
-        path.append(step)
-    return tuple(path)
-
-
-def _steps(value: Json, field: str) -> Mapping[str, Step]:
-    if isinstance(value, dict):
-        return {name: name for name in value}
-    keys = merge_keys(field, value) if isinstance(value, list) else ()
-    return {_segment(step): step for step in (element_of(item, keys) for item in value)} if keys else {}
-
-
-def _segment(step: Step) -> str:
-    return ",".join(str(value) for _, value in step.keys) if isinstance(step, Element) else step
+    return tuple(path for rule in rules if (path := path_at(content, rule.pointer)))

@@ -199,7 +199,7 @@ def _telling(action: Action) -> tuple[FieldChange, ...]:
 
 
 def _is_bookkeeping(path: str) -> bool:
-    return path == _OWNED_PATHS or (path.startswith("metadata.ownerReferences[") and not path.endswith(".name"))
+    return path == _OWNED_PATHS or (path.startswith("metadata.ownerReferences[") and not path.endswith((".name", "]")))
 
 
 def _change_line(change: FieldChange) -> Line:

@@ -46,7 +46,7 @@ QUANTITY_FIELDS = frozenset({"sizeLimit", "divisor"})
 OPAQUE_MAPS = frozenset({"labels", "annotations", "matchLabels", "data", "binaryData", "stringData"})
 """Maps from any name to text: a key that happens to be called `limits` or `env` means nothing there."""
 
-ATOMIC_MAPS = frozenset({"nodeSelector", "selector"})
+ATOMIC_MAPS = frozenset({"matchLabels", "nodeSelector", "selector"})
 """Maps that belong to one manager as a whole, so that a foreign key in them is a difference."""
 
 MEANINGFUL_EMPTY = frozenset({"emptyDir"})

@@ -42,7 +42,7 @@ _COMPONENT_WAVES: Mapping[str, int] = {
 _READINESS: Mapping[tuple[str, str], Readiness] = {
     ("apps", "Deployment"): Readiness(ReadinessRule.DEPLOYMENT),
     ("apps", "DaemonSet"): Readiness(ReadinessRule.DAEMON_SET),
-    ("", "PersistentVolumeClaim"): Readiness(ReadinessRule.CLAIM),
+    ("", "PersistentVolumeClaim"): Readiness(ReadinessRule.CLAIM, hold_seconds=0.0),  # A bound claim stays bound.
 }
 NOT_AWAITED = Readiness(ReadinessRule.NONE)
 GONE = Readiness(ReadinessRule.GONE)

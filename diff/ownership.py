@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from desired_state.objects import OWNER_ANNOTATION, PART_OF_LABEL
+from diff.known import REGISTRY_SECRET, REGISTRY_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,7 +29,9 @@ class Ownership(StrEnum):
     ANOTHER = "another"
     """Carries the mark of another OrchestCluster."""
     ORIGINAL = "original"
-    """Carries the original controller's labels and no mark."""
+    """Carries the original controller's labels and no mark; or is the registry's certificate, which it labelled
+    otherwise.
+    """
     CLAIM = "claim"
     """A volume claim without a mark: its data is adopted, whoever made it."""
     FOREIGN = "foreign"
@@ -60,8 +63,14 @@ def ownership(observed: ObservedObject, mark: str, recorded: Mapping[str, str]) 
         return Ownership.OURS
     if observed.key.kind == "PersistentVolumeClaim":
         return Ownership.CLAIM
+    return Ownership.ORIGINAL if _is_original(observed) else Ownership.FOREIGN
+
+
+def _is_original(observed: ObservedObject) -> bool:
     labels = observed.content["metadata"].get("labels") or {}
-    return Ownership.ORIGINAL if labels.get(PART_OF_LABEL) == ORIGINAL_PART_OF else Ownership.FOREIGN
+    if observed.key.kind == "Secret" and observed.key.name == REGISTRY_SECRET:
+        return labels.get("app") == REGISTRY_SERVICE and observed.content.get("type") == "kubernetes.io/tls"
+    return bool(labels.get(PART_OF_LABEL) == ORIGINAL_PART_OF)
 
 
 def may_delete(observed: ObservedObject, mark: str, recorded: Mapping[str, str]) -> bool:

@@ -103,5 +103,35 @@ def with_value(content: Json, path: tuple[str, ...], value: Json) -> Json:
 
 
 def json_pointer(path: Path) -> str:
-    """RFC 6901, for paths of field names only."""
-    return "".join(f"/{str(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+    """RFC 6901, with the merge key where an entry of a keyed list is meant: `.../env/LEVEL`, `.../ports/80,TCP`."""
+    return "".join(f"/{segment(step).replace('~', '~0').replace('/', '~1')}" for step in path)
+
+
+def segments_of(pointer: str) -> tuple[str, ...]:
+    """What stands between the slashes of a JSON pointer."""
+    return tuple(part.replace("~1", "/").replace("~0", "~") for part in pointer.removeprefix("/").split("/"))
+
+
+def path_at(content: Json, segments: Iterable[str]) -> Path:
+    """The path in `content` that a pointer's segments spell; `()` when they lead nowhere."""
+    path: list[Step] = []
+    value, field = content, ""
+    for name in segments:
+        steps = _steps(value, field)
+        if name not in steps:
+            return ()
+        step = steps[name]
+        value, field = child_at(value, step, field), name
+        path.append(step)
+    return tuple(path)
+
+
+def segment(step: Step) -> str:
+    return ",".join(str(value) for _, value in step.keys) if isinstance(step, Element) else step
+
+
+def _steps(value: Json, field: str) -> Mapping[str, Step]:
+    if isinstance(value, dict):
+        return {name: name for name in value}
+    keys = merge_keys(field, value) if isinstance(value, list) else ()
+    return {segment(step): step for step in (element_of(item, keys) for item in value)} if keys else {}

@@ -1,7 +1,7 @@
-"""`python -m dev.story`: Git asks, the plan explains, apply obeys, drift is seen and repaired, and everything is on record.
+"""`python -m dev.story`: Git asks, the plan explains, apply obeys, drift is repaired, everything is on record.
 
-Every command shown is run, and what it prints is what you see. A command that ends otherwise than the story expects ends the story
-with exit code 1.
+Every command shown is run, and what it prints is what you see. A command that ends otherwise than the story expects
+ends the story with exit code 1.
 """
 
 from __future__ import annotations
@@ -39,7 +39,10 @@ def tell() -> None:
     say("1. A plan needs no server", "The manifest in examples/ against a recorded snapshot of an empty cluster.")
     orchest("plan", "-f", "examples/orchestcluster.yaml", "--snapshot", _RECORDED)
 
-    say("2. A real Kubernetes", "API server, etcd, controller-manager and scheduler; only the nodes and pods are simulated.")
+    say(
+        "2. A real Kubernetes",
+        "API server, etcd, controller-manager and scheduler; only the nodes and pods are simulated.",
+    )
     stage = kubernetes()
     os.environ["KUBECONFIG"] = str(stage.kubeconfig)
     os.environ["XDG_STATE_HOME"] = str(FOLDER / "state")
@@ -49,7 +52,10 @@ def tell() -> None:
     git = ("--git", _short(repository.path))
     orchest("install", "--crds")
 
-    say("3. Git asks, the plan explains, apply obeys", f"{MANIFEST} is committed; orchest-api takes some seconds to start.")
+    say(
+        "3. Git asks, the plan explains, apply obeys",
+        f"{MANIFEST} is committed; orchest-api takes some seconds to start.",
+    )
     plan_file = _short(FOLDER / "plan.json")
     orchest("plan", *git, "--out", plan_file)
     orchest("apply", plan_file)
@@ -58,7 +64,10 @@ def tell() -> None:
     orchest("plan", *git, "--detailed-exitcode")
 
     say("4. A new version", "The custom orchest-webserver image is kept; what follows the release rolls.")
-    commit(repository.change("Update to v2026.12.0", "spec.orchest.version", "v2026.12.0"), "spec.orchest.version: v2026.12.0")
+    commit(
+        repository.change("Update to v2026.12.0", "spec.orchest.version", "v2026.12.0"),
+        "spec.orchest.version: v2026.12.0",
+    )
     orchest("plan", *git, "--detailed-exitcode", expect=2)
     orchest("apply", *git, "--yes")
 

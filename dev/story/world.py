@@ -1,7 +1,7 @@
 """Where the story plays: a Git repository made from `examples/`, a Kubernetes, and what its simulated pods do.
 
-In: the checkout, and `KUBECONFIG` when somebody brings a cluster. Out: commits, and a kubeconfig. The story never touches a
-namespace that it did not make itself.
+In: the checkout, and `KUBECONFIG` when somebody brings a cluster. Out: commits, and a kubeconfig. The story never
+touches a namespace that it did not make itself.
 """
 
 from __future__ import annotations
@@ -12,13 +12,16 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pygit2
 from ruamel.yaml import YAML
 
-from dev.cluster.api import Api
 from dev.cluster.launcher import connect, start
 from dev.cluster.supervisor import ClusterRequest
+
+if TYPE_CHECKING:
+    from dev.cluster.api import Api
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 EXAMPLE = ROOT / "examples" / "orchestcluster.yaml"
@@ -106,8 +109,10 @@ class Repository:
         return str(commit)[:7]
 
 
-def simulate(api: Api, name: str, *, container_image: str = "", component: str = "", delay: str = "", waiting: str = "") -> None:
-    """Tell the simulated kubelets how the pods of a component, or with an image, behave: slow to start, or never starting."""
+def simulate(
+    api: Api, name: str, *, container_image: str = "", component: str = "", delay: str = "", waiting: str = ""
+) -> None:
+    """Tell the simulated kubelets which pods (of a component, or with an image) are slow to start, or never start."""
     expressions: list[dict[str, object]] = [
         {"key": ".metadata.deletionTimestamp", "operator": "DoesNotExist"},
         {"key": ".status.containerStatuses", "operator": "DoesNotExist"},
@@ -143,4 +148,3 @@ containerStatuses:
   state: { waiting: { reason: REASON, message: {{ printf "Back-off pulling image %s" .image | Quote }} } }
 {{ end }}
 """
-

@@ -27,7 +27,9 @@ AUTHOR = pygit2.Signature("Reader", "reader@example.com")
 def commands(page: str) -> list[str]:
     """The lines of a page's console blocks that begin with `$ `; the rest of a block is output or another shell's."""
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
-    lines = [line[2:].partition("  #")[0].strip() for block in blocks for line in block.splitlines() if line.startswith("$ ")]
+    lines = [
+        line[2:].partition("  #")[0].strip() for block in blocks for line in block.splitlines() if line.startswith("$ ")
+    ]
     return [line for line in lines if not line.startswith(NOT_HERE)]
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from diff.action import WRITES, Verb
+from diff.action import Verb
 from reconciler.cluster_client import ClusterClient
 from reconciler.errors import Stale
 from tests.cluster.workbench import Listener, Prepared, Workbench, quickly, workbench
@@ -71,7 +71,9 @@ CASES = {
     Verb.DELETE: Case((config(a="1"), *OTHER), OTHER, CONFIG, {"data": {"a": "9"}}),
     Verb.REPLACE: Case((secret("Opaque"),), (secret("example.com/other"),), SECRET, {"data": {"k": "djk="}}),
     Verb.GENERATE: Case((passwords("a"),), (passwords("a", "b"),), SECRET, {"data": {"a": "djk="}}),
-    Verb.KEEP: Case((claim("2Gi"),), (claim("1Gi"), *OTHER), CLAIM, {"metadata": {"annotations": {"orchest.io/owner": "x/y"}}}),
+    Verb.KEEP: Case(
+        (claim("2Gi"),), (claim("1Gi"), *OTHER), CLAIM, {"metadata": {"annotations": {"orchest.io/owner": "x/y"}}}
+    ),
 }
 """Action kinds that begin with an object of ours. CREATE, ADOPT and WAIT have tests of their own below."""
 

@@ -723,6 +723,18 @@ def test_a_database_never_crosses_a_postgresql_major(old: str, new: str, refused
     assert ("postgres-major" in codes(made)) is refused
 
 
+def test_a_database_never_starts_on_another_volume_than_its_own() -> None:
+    def on(claim: str) -> Rendering:
+        content = worlds.deployment("orchest-database", "postgres:13.1")
+        volume = {"name": "data", "persistentVolumeClaim": {"claimName": claim}}
+        content["spec"]["template"]["spec"]["volumes"] = [volume]
+        return rendering(content)
+
+    before = applied(on("userdir-pvc"))
+    assert "database-moves" in codes(planned(on("orchest-state"), before))
+    assert codes(planned(on("userdir-pvc"), before)) == []
+
+
 def test_another_component_may_change_to_any_postgresql() -> None:
     before = rendering(worlds.deployment("sidekick", "postgres:13.1"))
     assert codes(planned(rendering(worlds.deployment("sidekick", "postgres:14")), applied(before))) == []

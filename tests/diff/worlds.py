@@ -116,6 +116,11 @@ def ingress(name: str) -> dict[str, Json]:
     return content("networking.k8s.io/v1", "Ingress", name, spec={"ingressClassName": "nginx", "rules": [rule]})
 
 
+def metadata_without_marks(body: Mapping[str, Json]) -> dict[str, Json]:
+    """As of an object that somebody else made."""
+    return {name: body["metadata"][name] for name in ("name", "namespace")}
+
+
 def certificate_secret() -> dict[str, Json]:
     return content("v1", "Secret", "registry-tls-secret", type="kubernetes.io/tls")
 
@@ -239,6 +244,11 @@ def taken_over(body: dict[str, Any], fields: Mapping[str, Json], manager: str, o
     _cut(ours["fieldsV1"], fields)
     version = body["apiVersion"]
     entries.append({"manager": manager, "operation": operation, "apiVersion": version, "fieldsV1": dict(fields)})
+
+
+def let_go(body: dict[str, Any], fields: Mapping[str, Json]) -> None:
+    """Fields that somebody removed: the server takes them from our entry."""
+    _cut(next(e for e in body["metadata"]["managedFields"] if e["manager"] == "orchest-controller")["fieldsV1"], fields)
 
 
 def _cut(tree: dict[str, Any], fields: Mapping[str, Json]) -> None:
