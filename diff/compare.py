@@ -220,6 +220,9 @@ class ObjectHistory:
 
 
 _SERVER_NOISE = ("managedFields", "resourceVersion", "generation", "creationTimestamp", "uid")
+_COUNTERS = ("deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation")
+_CLOCKS = ("observedGeneration", "lastTransitionTime", "lastHeartbeatTime", "lastUpdateTime")
+"""Fields of a status that only say when, or how often."""
 
 
 def compare_snapshots(before: Snapshot, after: Snapshot) -> tuple[ObjectHistory, ...]:
@@ -246,7 +249,19 @@ def _history(key: ObjectKey, before: Snapshot, after: Snapshot) -> ObjectHistory
 def _told(content: Mapping[str, Json]) -> Json:
     """Without the server's bookkeeping, and with keyed lists as maps, so that a moved entry is no change."""
     metadata = {name: value for name, value in content["metadata"].items() if name not in _SERVER_NOISE}
-    return _keyed({**content, "metadata": metadata}, "")
+    metadata["annotations"] = _without_names(metadata.get("annotations") or {}, _COUNTERS)
+    told = {**content, "metadata": metadata}
+    if told.get("status"):
+        told["status"] = _without_names(told["status"], _CLOCKS)
+    return _keyed(told, "")
+
+
+def _without_names(value: Json, names: tuple[str, ...]) -> Json:
+    if isinstance(value, dict):
+        return {name: _without_names(item, names) for name, item in value.items() if name not in names}
+    if isinstance(value, list):
+        return [_without_names(item, names) for item in value]
+    return value
 
 
 def _keyed(value: Json, field: str) -> Json:

@@ -246,7 +246,7 @@ def _edited_by_hand(telling: Telling) -> None:
     telling.orchest("diff", "-f", file, "-o", "json", told_as="diff -o json")
     telling.orchest("snapshot", "save", telling.folder / "after.json", *target, told_as="snapshot save")
     telling.say("snapshot save", (telling.folder / "after.json").read_text())
-    telling.orchest("apply", telling.folder / "plan.json", told_as="repairing apply")
+    telling.orchest("apply", "-f", file, "--yes", told_as="repairing apply")
     telling.orchest("plan", "-f", file, "--snapshot", telling.folder / "after.json", told_as="plan")
 
 

@@ -278,7 +278,8 @@ NAMES = tuple(_BUILDERS)
 @cache
 def workload(name: str) -> Workload:
     initial, rendering = _BUILDERS[name]()
-    rival = _rendered(
-        {"singleNode": True, "applications": [{"name": "argo-workflow"}], "orchest": {"version": "v2026.10.1"}}
-    )
+    # Another version and one application less, on the same volumes: a database is not moved by a commit.
+    resources = (rendering.cluster.content["spec"].get("orchest") or {}).get("resources")
+    orchest = {"version": "v2026.10.1"} | ({"resources": resources} if resources else {})
+    rival = _rendered({"singleNode": True, "applications": [{"name": "argo-workflow"}], "orchest": orchest})
     return Workload(name, initial, rendering, installed(rendering), rival, BYSTANDERS)
