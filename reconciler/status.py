@@ -178,12 +178,13 @@ def reconciled_inventory(recorded: Inventory, snapshot: Snapshot, desired: Itera
     """`recorded`, brought up to date by what is there.
 
     What is gone goes. An intent whose object is there under our mark is completed: a killed apply had created it. A
-    desired object under our mark enters even when the status was lost.
+    desired object under our mark enters even when the status was lost, and so does a claim, which is never pruned.
     """
     mark = owner_mark(snapshot.cluster)
     ours = {key: seen.uid for key, seen in snapshot.objects.items() if mark_of(seen.content) == mark}
     kept = {key: uid or ours.get(key, "") for key, uid in recorded.items() if key in snapshot.objects}
-    return kept | {key: ours[key] for key in desired if key in ours}
+    claims = [key for key in ours if key.kind == "PersistentVolumeClaim"]
+    return kept | {key: ours[key] for key in (*desired, *claims) if key in ours}
 
 
 def intended(actions: Iterable[Action]) -> Inventory:
