@@ -258,7 +258,9 @@ class Attack:
             # Claims stay, and of what others made nobody knows which fields may go.
             kept = frozenset(key for key in settled.world.objects if key.kind == "PersistentVolumeClaim") | self.adopted
             self.note(case, settled.problems)
-            self.note(case, loose_ends(settled.world, rival.subject, settled.excused))
+            # A warning excuses what others made. What we made ourselves must be known as ours, whenever the crash came.
+            strangers = settled.excused & (self.subject.bystanders | self.adopted)
+            self.note(case, loose_ends(settled.world, rival.subject, strangers))
             if different := rival.different(settled.world, settled.excused | rival.end.excused | kept, None):
                 self.note(case, [f"ends in another world: {', '.join(different)}"])
 
