@@ -124,18 +124,9 @@ def measure_commands() -> list[Row]:
 
 def command_row(arguments: tuple[str, ...], goal: float, client_ms: float, environment: dict[str, str]) -> Row:
     times = command_times([ORCHEST, *arguments], environment)
-    value = statistics.median(times)
-    return Row(
-        name=f"orchest {' '.join(word for word in arguments if '/' not in word)}",
-        value=round(value, 1),
-        unit="ms",
-        anchor="python that imports the official client",
-        anchor_value=round(client_ms, 1),
-        ratio=round(client_ms / value, 1),
-        goal=goal,
-        met=value <= goal,
-        minimum=round(times[0], 1),
-    )
+    name = f"orchest {' '.join(word for word in arguments if '/' not in word)}"
+    value, anchor = statistics.median(times), "python that imports the official client"
+    return rated(name, times, value, goal, anchor=anchor, anchor_ms=client_ms)
 
 
 def command_times(command: list[str], environment: dict[str, str] | None = None) -> list[float]:
@@ -152,11 +143,16 @@ def row(name: str, run: Callable[[], object], goal: float, anchor_ms: float, *, 
     """`quantile` 0.5 is the median. All times in milliseconds."""
     times = timed(run, runs)
     value = statistics.median(times) if quantile == 0.5 else times[min(len(times) - 1, int(len(times) * quantile))]
+    return rated(name, times, value, goal, anchor="deepdiff of the same objects", anchor_ms=anchor_ms)
+
+
+def rated(name: str, times: list[float], value: float, goal: float, *, anchor: str, anchor_ms: float) -> Row:
+    """One figure beside its goal and its anchor; `times` are sorted, everything is in milliseconds."""
     return Row(
         name=name,
         value=round(value, 4),
         unit="ms",
-        anchor="deepdiff of the same objects",
+        anchor=anchor,
         anchor_value=round(anchor_ms, 1),
         ratio=round(anchor_ms / value, 1),
         goal=goal,
