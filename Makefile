@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix cluster cluster-down torture bench-plan clean environment programs
+.PHONY: help run test lint fix lock schemas migration cluster cluster-down torture bench-plan bench-outbox clean environment programs
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -27,6 +27,15 @@ lint: environment ## formatting, style, types, import layers
 fix: environment ## format, and mend what ruff can mend
 	@$(BIN)/ruff check --fix --quiet; $(BIN)/ruff format
 
+lock: environment ## renew requirements.lock from pyproject.toml; UPGRADE=1 for the newest of everything
+	@UPGRADE="$(UPGRADE)" $(BIN)/python -m dev.lock
+
+schemas: environment ## renew the JSON schemas of all event payloads in docs/events
+	@$(BIN)/python -m dev.schemas
+
+migration: environment ## draft the next one from the models: make migration m="what it adds"
+	@$(BIN)/python -m dev.migration "$(m)"
+
 cluster: environment ## leave a local Kubernetes running
 	@$(BIN)/python -m dev.cluster up
 
@@ -38,6 +47,9 @@ torture: environment programs ## the fault suites at full size, with a printed s
 
 bench-plan: environment ## planner and command line, against their goals
 	@$(BIN)/python -m benchmarks.plan
+
+bench-outbox: environment ## the outbox beside Celery and Procrastinate, against its goals
+	@$(BIN)/python -m benchmarks.outbox
 
 clean: ## remove what was made here; builds in the user's cache stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m dev.cluster down

@@ -61,7 +61,7 @@ def _read(path: Path) -> str | None:
 def _sync(uv: Path) -> None:
     print(f"setting up {ENVIRONMENT.name} from {REQUIREMENTS.name}", file=sys.stderr, flush=True)
     environment = (
-        os.environ | registry_settings(_pip_settings(uv.parent), os.environ) | {"VIRTUAL_ENV": str(ENVIRONMENT)}
+        os.environ | registry_settings(pip_settings(uv.parent), os.environ) | {"VIRTUAL_ENV": str(ENVIRONMENT)}
     )
     commands: list[list[str]] = [
         ["pip", "sync", "--quiet", "--require-hashes", str(REQUIREMENTS)],
@@ -73,7 +73,7 @@ def _sync(uv: Path) -> None:
         subprocess.run([str(uv), *command], env=environment, cwd=ROOT, check=True)
 
 
-def _pip_settings(bin_folder: Path) -> dict[str, str]:
+def pip_settings(bin_folder: Path) -> dict[str, str]:
     """What pip is told by its files and environment, by option name without the section."""
     listed = subprocess.run(
         [str(bin_folder / "python"), "-m", "pip", "config", "list"], stdout=subprocess.PIPE, text=True, check=True

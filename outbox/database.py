@@ -28,16 +28,28 @@ from sqlalchemy.types import TypeDecorator
 from outbox.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
+    import psycopg
     from sqlalchemy.engine.interfaces import Dialect
     from sqlalchemy.pool import ConnectionPoolEntry
 
 _CORRUPT_MEND = "The file is damaged: move it away (a new one is made), or restore it from a backup."
 _BUSY_MILLISECONDS = 5_000
-_CONNECT_SECONDS = 10
+_DEAD_HOST = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 20_000,
+}
+"""A server that is silently gone is noticed within half a minute; seconds, and milliseconds for the last."""
+_IDLE_SECONDS = 10
+"""A process that is frozen in the middle of a transaction must not keep its locks: after this PostgreSQL ends it."""
 _ALTERING_LOCK = 0x6F726368657374
 """PostgreSQL's advisory lock: the bytes of `orchest`."""
+_ANNOUNCED = "orchest_announced"
+"""Session info: whether `after_commit` is to be called."""
 _BEGIN = "orchest_begin"
 """Execution option: how a SQLite transaction begins."""
 
@@ -81,17 +93,23 @@ class Base(DeclarativeBase):
 class Database:
     """An engine and its gate. Safe to share between threads; opening one touches nothing yet.
 
+    `after_commit` is called after each commit of a transaction that asked for it by `announce`: no lock is held any
+    more, and it must neither raise nor take long.
+
     Raises DatabaseError for a URL that is none of ours; later, from the transactions, when the database cannot be used.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, after_commit: Callable[[], None] = lambda: None) -> None:
         self.url = _parse(url)
+        self._after_commit = after_commit
         self.engine = create_engine(self.url, hide_parameters=True, **_options(self.url))
         self._thread_gate = threading.Lock()
         if self.is_sqlite:
             event.listen(self.engine, "do_connect", self._before_connect)
             event.listen(self.engine, "connect", _on_connect)
             event.listen(self.engine, "begin", _on_begin)
+        else:
+            event.listen(self.engine, "connect", _limit_idleness)
         self._writer = self.engine.execution_options(**{_BEGIN: "IMMEDIATE"})
 
     @property
@@ -119,6 +137,8 @@ class Database:
         """One transaction, committed at the end, rolled back on any exception. Keep it short: on SQLite others wait."""
         with self._translated(), self._gate(), Session(self._writer) as session, session.begin():
             yield session
+        if session.info.get(_ANNOUNCED):
+            self._after_commit()
 
     @contextmanager
     def altering(self) -> Iterator[Connection]:
@@ -161,7 +181,7 @@ class Database:
         except exc.OperationalError as error:
             raise DatabaseError(f"{self.place}: {_first_line(error)}. {self._mend}") from None
         except exc.DatabaseError as error:
-            if _is_denied(error):
+            if _is_denied(error) or _is_ended(error):
                 raise DatabaseError(f"{self.place}: {_first_line(error)}. {self._mend}") from None
             if _is_corrupt(error):
                 raise DatabaseError(f"{self.place}: {_first_line(error)}. {_CORRUPT_MEND}") from None
@@ -172,6 +192,11 @@ class Database:
         if self.is_sqlite:
             return "Check the folder, its permissions and free space, or set XDG_STATE_HOME or ORCHEST_DATABASE_URL."
         return "Check that PostgreSQL runs and that ORCHEST_DATABASE_URL names it with a user who may write."
+
+
+def announce(session: Session) -> None:
+    """Somebody will want to know when this transaction is committed: it leaves work behind that is due now."""
+    session.info[_ANNOUNCED] = True
 
 
 def _parse(text: str) -> URL:
@@ -193,7 +218,7 @@ def _options(url: URL) -> dict[str, object]:
     if url.get_backend_name() == "sqlite":
         # isolation_level None: the driver begins no transactions of its own, `_on_begin` does.
         return {"connect_args": {"isolation_level": None, "check_same_thread": False}}
-    return {"pool_pre_ping": True, "connect_args": {"connect_timeout": _CONNECT_SECONDS, "application_name": "orchest"}}
+    return {"pool_pre_ping": True, "connect_args": {"application_name": "orchest", **_DEAD_HOST}}
 
 
 def _prepare_file(path: Path) -> None:
@@ -236,6 +261,13 @@ def _on_connect(connection: sqlite3.Connection, _record: ConnectionPoolEntry) ->
         connection.execute(f"PRAGMA {pragma}")
 
 
+def _limit_idleness(connection: psycopg.Connection, _record: ConnectionPoolEntry) -> None:
+    """By a statement, since poolers between us and the server refuse start-up parameters."""
+    connection.autocommit = True
+    connection.execute(f"SET idle_in_transaction_session_timeout = '{_IDLE_SECONDS}s'")
+    connection.autocommit = False
+
+
 def _on_begin(connection: Connection) -> None:
     connection.exec_driver_sql(f"BEGIN {connection.get_execution_options().get(_BEGIN, 'DEFERRED')}")
 
@@ -261,6 +293,11 @@ def _check_foreign_keys(connection: Connection, place: str) -> None:
 def _is_denied(error: exc.DatabaseError) -> bool:
     """PostgreSQL: insufficient privilege, or a read-only server."""
     return getattr(error.orig, "sqlstate", "") in {"42501", "25006"}
+
+
+def _is_ended(error: exc.DatabaseError) -> bool:
+    """PostgreSQL: this process stood still in a transaction for too long."""
+    return getattr(error.orig, "sqlstate", "") == "25P03"
 
 
 def _is_corrupt(error: exc.DatabaseError) -> bool:

@@ -290,6 +290,13 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
     assert "canary" not in str(caught.value)
 
 
+def test_a_transaction_of_a_frozen_process_is_ended_by_the_server(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.writing() as session:
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
+    database.close()
+
+
 def test_an_unknown_postgresql_role_gets_the_mend(postgresql_url: str) -> None:
     database = Database(postgresql_url.replace("postgres@", "nobody:canary@"))
     with pytest.raises(DatabaseError, match="Check that PostgreSQL runs") as caught, database.reading() as session:

@@ -1,25 +1,36 @@
 from __future__ import annotations
 
-import importlib
-import pkgutil
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from uuid import UUID
 
 import pytest
 from alembic import command
-from sqlalchemy import inspect, text
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Uuid,
+    inspect,
+    select,
+    text,
+)
 
-import outbox
-import outbox.migrations
 import outbox.migrations.versions
-import reconciler
+from dev.migration import import_models
 from outbox.database import Base, Database
 from outbox.errors import DatabaseError
 from outbox.schema import CURRENT, alembic_config, migrate, recorded_revision
 from reconciler.history import History
-from tests.reconciler.cycles import finish, outcome, start
+from tests.reconciler.cycles import start
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,13 +64,6 @@ def shape(connection: Connection) -> dict[str, Any]:
     }
 
 
-def import_everything() -> None:
-    for package in (outbox, reconciler):
-        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
-            if not module.name.startswith("outbox.migrations.") and not module.name.endswith(".__main__"):
-                importlib.import_module(module.name)
-
-
 def revision(database: Database) -> str:
     with database.reading() as session:
         return recorded_revision(session.connection())
@@ -79,7 +83,7 @@ def test_an_empty_database_is_brought_to_the_current_schema_and_stays_there(data
 
 
 def test_the_migrations_make_exactly_the_tables_of_the_models(database: Database) -> None:
-    import_everything()
+    import_models()
     migrate(database)
     with database.altering() as connection:
         assert set(shape(connection)) == {*Base.metadata.tables, "alembic_version"}
@@ -87,7 +91,7 @@ def test_the_migrations_make_exactly_the_tables_of_the_models(database: Database
 
 
 def test_a_model_without_its_migration_would_be_noticed(database: Database) -> None:
-    import_everything()
+    import_models()
     migrate(database)
     with database.altering() as connection:
         connection.execute(text("ALTER TABLE cycles DROP COLUMN message"))
@@ -95,20 +99,110 @@ def test_a_model_without_its_migration_would_be_noticed(database: Database) -> N
             command.check(alembic_config(connection))
 
 
-def test_down_and_up_again_gives_the_same_schema(database: Database) -> None:
-    migrate(database)
-    history = History(database)
-    begun = start()
-    history.record_start(begun)
-    history.record_outcomes(begun.id, [outcome()])
-    history.record_finish(begun.id, finish())
+_VERSIONS = Path(outbox.migrations.versions.__path__[0])
+REVISIONS = tuple(sorted(path.name.split("_")[0] for path in _VERSIONS.glob("0*.py")))
+
+
+def fill(connection: Connection) -> None:
+    """Two rows in every table that has none, whatever its columns, each referring to the first row of its parents."""
+    metadata = MetaData()
+    metadata.reflect(connection)
+    for table in metadata.sorted_tables:
+        if table.name != "alembic_version" and not connection.execute(select(table)).first():
+            for number in (1, 2):
+                connection.execute(table.insert().values({c.name: value(connection, c, number) for c in table.columns}))
+
+
+def value(connection: Connection, column: Column[Any], number: int) -> object:
+    for key in column.foreign_keys:
+        # A child that may exist once per parent refers to the row of its own number.
+        parents = connection.execute(select(key.column)).scalars().all()
+        return parents[number - 1 if column.primary_key else 0]
+    kind = column.type
+    if isinstance(kind, Uuid):
+        return UUID(int=number)
+    if isinstance(kind, JSON):
+        return {"number": number}
+    if isinstance(kind, LargeBinary):
+        return bytes([number])
+    if isinstance(kind, DateTime):
+        return datetime(2026, 11, number, tzinfo=UTC if connection.dialect.name == "postgresql" else None)
+    if isinstance(kind, Boolean):
+        return bool(number % 2)
+    if isinstance(kind, (Integer, Float)):
+        return number
+    # SQLite keeps a UUID as 32 characters.
+    return f"{number:032x}" if getattr(kind, "length", None) == 32 else f"{column.name} {number}"[: kind_length(kind)]
+
+
+def kind_length(kind: Any) -> int:
+    return getattr(kind, "length", None) or 100
+
+
+def rows(connection: Connection) -> dict[str, list[tuple[Any, ...]]]:
+    metadata = MetaData()
+    metadata.reflect(connection)
+    return {
+        table.name: sorted((tuple(row) for row in connection.execute(select(table))), key=repr)
+        for table in metadata.sorted_tables
+        if table.name != "alembic_version"
+    }
+
+
+@pytest.mark.parametrize("step", range(len(REVISIONS)), ids=REVISIONS)
+def test_a_migration_up_and_down_keeps_every_row_and_constraint_of_the_others(database: Database, step: int) -> None:
+    """At the revision below it, with rows in all tables: up, down; then at its own, with rows in its tables too."""
+    below = REVISIONS[step - 1] if step else "base"
     with database.altering() as connection:
-        before = shape(connection)
-        command.downgrade(alembic_config(connection), "base")
-        assert set(shape(connection)) == {"alembic_version"}
-        command.upgrade(alembic_config(connection), "head")
-        assert shape(connection) == before
-    assert history.list(10) == ()
+        command.upgrade(alembic_config(connection), below)
+        fill(connection)
+    before = state(database)
+    move(database, REVISIONS[step])
+    fill_and_check(database, before)
+    filled = state(database)
+    move(database, below)
+    assert state(database) == before
+    move(database, REVISIONS[step])
+    again = state(database)
+    assert again[0] == filled[0]
+    assert {table: found for table, found in again[1].items() if table in before[1]} == {
+        table: filled[1][table] for table in before[1]
+    }
+
+
+def state(database: Database) -> tuple[dict[str, Any], dict[str, list[tuple[Any, ...]]]]:
+    with database.altering() as connection:
+        tables = shape(connection)
+        tables.pop("alembic_version", None)
+        return tables, rows(connection)
+
+
+def move(database: Database, target: str) -> None:
+    with database.altering() as connection:
+        here = recorded_revision(connection)
+        go = command.downgrade if target == "base" or target < here else command.upgrade
+        go(alembic_config(connection), target)
+
+
+def fill_and_check(database: Database, before: tuple[dict[str, Any], dict[str, list[tuple[Any, ...]]]]) -> None:
+    """Going up lost no row of the tables that were there; then the new tables get rows too."""
+    with database.altering() as connection:
+        now = rows(connection)
+        assert {table: now[table] for table in before[1]} == before[1]
+        fill(connection)
+        assert all(rows(connection).values())
+
+
+def test_a_migration_that_loses_the_children_of_a_rebuilt_parent_would_be_noticed(database: Database) -> None:
+    """The check above, with the fault it is there for: rows gone, schema the same."""
+    migrate(database)
+    with database.altering() as connection:
+        fill(connection)
+    before = state(database)
+    with database.altering() as connection:
+        connection.execute(text("DELETE FROM attempts"))
+    assert state(database)[0] == before[0]
+    assert state(database) != before
 
 
 def test_every_constraint_in_the_database_has_a_name(database: Database) -> None:
@@ -119,7 +213,7 @@ def test_every_constraint_in_the_database_has_a_name(database: Database) -> None
         if table != "alembic_version":
             assert parts["primary key"] == f"pk_{table}"
             assert all(name.startswith(f"fk_{table}_") for name, *_ in parts["foreign keys"])
-            assert all(name.startswith(f"ix_{table}_") for name in parts["indexes"])
+            assert all(name.startswith((f"ix_{table}_", f"uq_{table}_")) for name in parts["indexes"])
 
 
 def test_a_failed_migration_leaves_nothing(database: Database) -> None:
@@ -135,12 +229,26 @@ def test_a_failed_migration_leaves_nothing(database: Database) -> None:
     assert revision(database) == CURRENT
 
 
-def test_a_database_of_a_newer_release_is_refused_and_left_alone(database: Database) -> None:
+def test_a_newer_schema_that_supports_this_release_is_used_as_it_is(database: Database) -> None:
+    migrate(database)
+    with database.altering() as connection:
+        connection.execute(text("ALTER TABLE cycles ADD COLUMN colour VARCHAR(10)"))
+        connection.execute(text("INSERT INTO event_types (name) VALUES ('project:painted')"))
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    migrate(database)
+    assert revision(database) == "9999"
+    history = History(database)
+    history.record_start(start())
+    assert len(history.list(10)) == 1
+
+
+def test_a_newer_schema_that_gave_this_release_up_is_refused_and_left_alone(database: Database) -> None:
     migrate(database)
     with database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+        session.execute(text("UPDATE schema_support SET oldest = '9998'"))
     with pytest.raises(
-        DatabaseError, match=r"written by a newer release \(schema 9999; .* up to 0001\). Upgrade orchest"
+        DatabaseError, match=rf"newer release \(schema 9999, .* know 9998; this one knows {CURRENT}\). Upgrade orchest"
     ):
         migrate(database)
     assert revision(database) == "9999"
