@@ -7,12 +7,14 @@ Never: reads a variable anywhere else, or connects to anything.
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from outbox.key_file import create_once, open_to_others
 from reconciler.errors import OrchestError
 
 if TYPE_CHECKING:
@@ -36,6 +38,18 @@ class Settings:
     """`ORCHEST_DATABASE_URL` (may hold a password), or the SQLite file below `state`."""
     masking_key_text: str = field(repr=False, default="")
     """`ORCHEST_MASKING_KEY`, "" when unset."""
+    redis_url: str = field(repr=False, default="")
+    """`ORCHEST_REDIS_URL` (may hold a password); "": the embedded Redis below `state`, or none."""
+    secret_keys_text: str = field(repr=False, default="")
+    """`ORCHEST_SECRET_KEYS`: the key ring under which secrets are stored, newest first; "": the file below `state`."""
+    allowed_networks: tuple[str, ...] = ()
+    """`ORCHEST_ALLOWED_NETWORKS`: CIDRs that webhooks may reach although they are not public."""
+    allow_insecure_tls: bool = False
+    """`ORCHEST_ALLOW_INSECURE_TLS=1`: a webhook may ask not to verify its receiver's certificate."""
+    analytics_url: str = field(repr=False, default="")
+    """`ORCHEST_ANALYTICS_URL`: where anonymous analytics go; "": nowhere, they are off."""
+    analytics_key: str = field(repr=False, default="")
+    """`ORCHEST_ANALYTICS_KEY`: what that place knows us by."""
     namespace: str = "orchest"
     """Of a cluster that names none."""
     cluster: str = "cluster-1"
@@ -47,6 +61,20 @@ class Settings:
     @property
     def masking_key_file(self) -> Path:
         return self.state / "masking.key"
+
+    @property
+    def secret_keys_file(self) -> Path:
+        return self.state / "secret.keys"
+
+    @property
+    def spool(self) -> Path:
+        """Where the record of an apply waits while the shared database is absent."""
+        return self.state / "spool.db"
+
+    @property
+    def redis_folder(self) -> Path:
+        """Of the embedded Redis: its socket and the lock of its owner."""
+        return self.state / "redis"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +95,12 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
         cache=cache,
         database_url=environment.get("ORCHEST_DATABASE_URL") or f"sqlite:///{state / 'history.db'}",
         masking_key_text=environment.get("ORCHEST_MASKING_KEY", ""),
+        redis_url=environment.get("ORCHEST_REDIS_URL", ""),
+        secret_keys_text=environment.get("ORCHEST_SECRET_KEYS", ""),
+        allowed_networks=tuple(re.findall(r"[^\s,]+", environment.get("ORCHEST_ALLOWED_NETWORKS", ""))),
+        allow_insecure_tls=environment.get("ORCHEST_ALLOW_INSECURE_TLS", "") == "1",
+        analytics_url=environment.get("ORCHEST_ANALYTICS_URL", ""),
+        analytics_key=environment.get("ORCHEST_ANALYTICS_KEY", ""),
     )
 
 
@@ -80,7 +114,7 @@ def stable_masking_key(settings: Settings) -> MaskingKey:
     path = settings.masking_key_file
     try:
         if not path.exists():
-            _create_once(path, secrets.token_bytes(MASKING_KEY_BYTES))
+            create_once(path, secrets.token_bytes(MASKING_KEY_BYTES))
         return _key_of_file(path)
     except OSError as error:
         raise SettingsError(
@@ -118,9 +152,8 @@ def _key_of_text(text: str) -> MaskingKey:
 
 
 def _key_of_file(path: Path) -> MaskingKey:
-    mode = path.stat().st_mode
-    if mode & 0o077:
-        raise SettingsError(f"{path}: others may read the masking key (mode {mode & 0o777:03o}). Run: chmod 600 {path}")
+    if mode := open_to_others(path):
+        raise SettingsError(f"{path}: others may read the masking key (mode {mode}). Run: chmod 600 {path}")
     key = path.read_bytes()
     if len(key) != MASKING_KEY_BYTES:
         raise SettingsError(
@@ -128,23 +161,6 @@ def _key_of_file(path: Path) -> MaskingKey:
             "Restore the file, or delete it: a new one is made, and older masked values no longer compare."
         )
     return MaskingKey(key)
-
-
-def _create_once(path: Path, key: bytes) -> None:
-    """All or nothing, and the first of several processes wins: a complete temporary file is linked to its name."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(key)
-            file.flush()
-            os.fsync(file.fileno())
-        os.link(temporary, path)
-    except FileExistsError:
-        return
-    finally:
-        temporary.unlink()
 
 
 def _can_be_made(folder: Path) -> bool:
