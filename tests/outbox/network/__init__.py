@@ -1,0 +1,1 @@
+"""The guard inside a network namespace where every address is a trap, so that no packet can leave it."""
