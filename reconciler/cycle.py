@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from diff.plan_file import PlanFile
     from reconciler.apply import Permissions
     from reconciler.cluster_client import ClusterClient
-    from reconciler.history import History
+    from reconciler.history import Recording
     from reconciler.prepare import Prepared
 
 
@@ -59,7 +59,7 @@ class Screen(Progress, Protocol):
     def accepts(self, plan_file: PlanFile) -> bool: ...
 
 
-def reconcile(order: Order, client: ClusterClient, masker: Masker, history: History, screen: Screen) -> Report:
+def reconcile(order: Order, client: ClusterClient, masker: Masker, recording: Recording, screen: Screen) -> Report:
     """Make the cluster what Git says: exactly the plan, or nothing. Raises an OrchestError when nothing was written."""
     prepared = prepare(order.cluster, client, masker)
     prepared = _patient(prepared, order.timeout_seconds)
@@ -68,7 +68,7 @@ def reconcile(order: Order, client: ClusterClient, masker: Masker, history: Hist
     plan_file = order.saved or as_plan_file(prepared.plan, order.origin)
     if not screen.accepts(plan_file):
         return Report(plan_file, applied=None)
-    record = HistoryWriter(history, plan_file, prepared, masker, screen)
+    record = HistoryWriter(recording, plan_file, prepared, masker, screen)
     applied = apply(
         prepared.plan,
         rendering=prepared.rendering,

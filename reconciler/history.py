@@ -12,26 +12,30 @@ from __future__ import annotations
 import os
 import socket
 import zlib
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003 - SQLAlchemy evaluates the annotations
 from enum import StrEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, select, update
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from desired_state.origin import Origin, OriginKind
-from outbox.database import Base, Database
-from outbox.schema import migrate
+from outbox.database import Base
+from outbox.events.register import register_copy
 from reconciler.errors import OrchestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sqlalchemy import ColumnElement, Select
+
+    from outbox.database import Database
+    from outbox.events.records import EventRecord
 
 _COMPRESSION = 1
 """zlib's fastest level: most of the gain for a fraction of the time."""
@@ -98,6 +102,17 @@ class CycleFinish:
 
 
 @dataclass(frozen=True, slots=True)
+class Entry:
+    """One cycle as far as it is known, to be recorded by somebody else than its own process, or a second time."""
+
+    start: CycleStart
+    outcomes: tuple[ActionOutcome, ...] = ()
+    finish: CycleFinish | None = None
+    holder: str = ""
+    """The process that carries the cycle out; "" is this one."""
+
+
+@dataclass(frozen=True, slots=True)
 class CycleRecord:
     """One line of the history. Digests name contents for `History.content`."""
 
@@ -135,7 +150,7 @@ class _Content(Base):
     compressed: Mapped[bytes] = mapped_column(LargeBinary)
 
 
-class _Cycle(Base):
+class CycleRow(Base):
     __tablename__ = "cycles"
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
@@ -173,76 +188,113 @@ class _ActionOutcome(Base):
     seconds: Mapped[float]
 
 
-class History:
-    """The record in one database of the current schema. Everything raises DatabaseError when that cannot be used."""
+class Recording(Protocol):
+    """Where a running cycle is recorded. Everything raises DatabaseError when that cannot be done.
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    Each step takes the events that it caused, and records them in its own transaction.
+    """
 
-    def record_start(self, start: CycleStart) -> None:
+    def record_start(self, start: CycleStart, events: Sequence[EventRecord] = ()) -> None:
         """Call it while holding the cluster's Lease and before the first write.
 
         Older cycles of the same cluster that are still `running` must then be dead, and are marked interrupted.
         """
+
+    def record_outcomes(
+        self, cycle: UUID, outcomes: Sequence[ActionOutcome], events: Sequence[EventRecord] = ()
+    ) -> None:
+        """As they happen, or several at once. The cycle must have been started."""
+
+    def record_finish(self, cycle: UUID, finish: CycleFinish, events: Sequence[EventRecord] = ()) -> None:
+        """The last word, also over an `interrupted` that somebody else took for granted."""
+
+
+class History:
+    """The record in one database of the current schema: a `Recording`, and what was recorded.
+
+    Everything raises DatabaseError when the database cannot be used.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def record_start(self, start: CycleStart, events: Sequence[EventRecord] = ()) -> None:
         plan, snapshot = _packed(start.plan_document), _packed(start.snapshot)
         with self._database.writing() as session:
-            _mark_interrupted(session, start)
+            _mark_interrupted(session, start.cluster)
             _store(session, plan, snapshot)
-            session.add(_row(start, plan, snapshot))
+            session.add(CycleRow(**_row(start, plan, snapshot, holder="")))
+            register(session, events)
 
-    def record_outcomes(self, cycle: UUID, outcomes: Sequence[ActionOutcome]) -> None:
-        """As they happen, or several at once. The cycle must have been started."""
+    def record_outcomes(
+        self, cycle: UUID, outcomes: Sequence[ActionOutcome], events: Sequence[EventRecord] = ()
+    ) -> None:
         with self._database.writing() as session:
-            session.add_all(_ActionOutcome(cycle_id=cycle, **asdict(outcome)) for outcome in outcomes)
+            _add(session, cycle, outcomes)
+            register(session, events)
 
-    def record_finish(self, cycle: UUID, finish: CycleFinish) -> None:
-        """The last word, also over an `interrupted` that somebody else took for granted."""
+    def record_finish(self, cycle: UUID, finish: CycleFinish, events: Sequence[EventRecord] = ()) -> None:
         after = None if finish.snapshot is None else _packed(finish.snapshot)
         with self._database.writing() as session:
-            row = session.get_one(_Cycle, cycle)
-            row.finished_at, row.outcome, row.message = finish.finished_at, finish.outcome, finish.message
-            row.counts = dict(finish.counts)
-            if after is not None:
-                _store(session, after)
-                row.snapshot_after = after.digest
+            _finish(session, cycle, finish, after)
+            register(session, events)
+
+    def record_entry(self, entry: Entry, events: Sequence[EventRecord] = ()) -> None:
+        """All of it that is not recorded yet: twice is once, in whatever order, and whoever else does the same."""
+        with self._database.writing() as session:
+            merge(session, entry)
+            register(session, events)
 
     def list(self, limit: int) -> tuple[CycleRecord, ...]:
         """The newest first."""
         with self._database.reading() as session:
-            rows = session.scalars(select(_Cycle).order_by(_Cycle.started_at.desc(), _Cycle.id).limit(limit))
+            rows = session.scalars(select(CycleRow).order_by(CycleRow.started_at.desc(), CycleRow.id).limit(limit))
             return tuple(_record(row) for row in rows)
 
     def show(self, cycle: str) -> CycleDetail:
         """By id, or by its start as far as it is unique. Raises HistoryError."""
         with self._database.reading() as session:
             row = _find(session, cycle)
-            outcomes = session.scalars(
-                select(_ActionOutcome).where(_ActionOutcome.cycle_id == row.id).order_by(_ActionOutcome.id)
-            )
-            return CycleDetail(_record(row), tuple(_outcome(outcome) for outcome in outcomes))
+            return CycleDetail(_record(row), tuple(map(_outcome, session.scalars(_outcomes_of(row.id)))))
 
     def content(self, digest: str) -> bytes:
         """A plan or snapshot as it was recorded, checked against its digest. Raises HistoryError."""
         with self._database.reading() as session:
-            row = session.get(_Content, digest)
-            if row is None:
-                raise HistoryError(f"no content {digest[:12]} in the history. `orchest history` lists what there is.")
-            packed = row.compressed
-        data = _unpacked(packed)
-        if data is None or content_digest(data) != digest:
-            raise HistoryError(f"content {digest[:12]} of the history is damaged. Restore the database from a backup.")
-        return data
+            return _stored(session, digest)
 
 
-@contextmanager
-def open_history(url: str) -> Iterator[History]:
-    """The history at `Settings.database_url`, its schema brought up to date. Raises DatabaseError."""
-    database = Database(url)
-    try:
-        migrate(database)
-        yield History(database)
-    finally:
-        database.close()
+def merge(session: Session, entry: Entry) -> None:
+    """Record what the history lacks of `entry`; until the caller's transaction ends nobody else can do the same."""
+    start = entry.start
+    if session.get(CycleRow, start.id) is None:
+        plan, snapshot = _packed(start.plan_document), _packed(start.snapshot)
+        _mark_interrupted(session, start.cluster, CycleRow.started_at < start.started_at)
+        _store(session, plan, snapshot)
+        session.execute(_insert(session, CycleRow), _row(start, plan, snapshot, entry.holder))
+    session.get_one(CycleRow, start.id, with_for_update=True, populate_existing=True)
+    known = {outcome.object_key for outcome in session.scalars(_outcomes_of(start.id))}
+    _add(session, start.id, [outcome for outcome in entry.outcomes if outcome.object_key not in known])
+    if entry.finish is not None:
+        after = None if entry.finish.snapshot is None else _packed(entry.finish.snapshot)
+        _finish(session, start.id, entry.finish, after)
+
+
+def register(session: Session, events: Iterable[EventRecord]) -> None:
+    """Those that are not there yet, with deliveries for their subscribers."""
+    for event in events:
+        register_copy(session, event)
+
+
+def entries(session: Session) -> tuple[Entry, ...]:
+    """Everything recorded, the oldest cycle first. A database that holds much is not read this way."""
+    rows = session.scalars(select(CycleRow).order_by(CycleRow.started_at, CycleRow.id))
+    return tuple(_entry(session, row) for row in rows)
+
+
+def forget(session: Session) -> None:
+    """Delete every cycle with all that belongs to it."""
+    for table in (_ActionOutcome, CycleRow, _Content):
+        session.execute(delete(table))
 
 
 def content_digest(data: bytes) -> str:
@@ -270,50 +322,68 @@ def _unpacked(compressed: bytes) -> bytes | None:
 
 def _store(session: Session, *contents: _Packed) -> None:
     """Once, however many cycles share it, and whoever else stores the same at this moment."""
+    session.execute(_insert(session, _Content), [content._asdict() for content in contents])
+
+
+def _insert(session: Session, table: type[Base]) -> sqlite.Insert | postgresql.Insert:
+    """What is there already stays as it is."""
     insert = sqlite.insert if session.get_bind().dialect.name == "sqlite" else postgresql.insert
-    rows = [content._asdict() for content in contents]
-    session.execute(insert(_Content).on_conflict_do_nothing(), rows)
+    return insert(table).on_conflict_do_nothing()
 
 
-def _row(start: CycleStart, plan: _Packed, snapshot: _Packed) -> _Cycle:
-    return _Cycle(
-        id=start.id,
+def _row(start: CycleStart, plan: _Packed, snapshot: _Packed, holder: str) -> dict[str, Any]:
+    return {
+        "id": start.id,
         **asdict(start.cluster),
-        origin_kind=start.origin.kind,
-        origin=asdict(start.origin),
-        revision=start.origin.revision,
-        commit=start.origin.commit,
-        plan_id=start.plan_id,
-        plan_digest=start.plan_digest,
-        holder=_this_process(),
-        started_at=start.started_at,
-        outcome=CycleOutcome.RUNNING,
-        message="",
-        counts={},
-        plan_document=plan.digest,
-        snapshot_before=snapshot.digest,
-    )
+        "origin_kind": start.origin.kind,
+        "origin": asdict(start.origin),
+        "revision": start.origin.revision,
+        "commit": start.origin.commit,
+        "plan_id": start.plan_id,
+        "plan_digest": start.plan_digest,
+        "holder": holder or _this_process(),
+        "started_at": start.started_at,
+        "outcome": CycleOutcome.RUNNING,
+        "message": "",
+        "counts": {},
+        "plan_document": plan.digest,
+        "snapshot_before": snapshot.digest,
+    }
 
 
-def _mark_interrupted(session: Session, start: CycleStart) -> None:
+def _add(session: Session, cycle: UUID, outcomes: Iterable[ActionOutcome]) -> None:
+    session.add_all(_ActionOutcome(cycle_id=cycle, **asdict(outcome)) for outcome in outcomes)
+
+
+def _finish(session: Session, cycle: UUID, finish: CycleFinish, after: _Packed | None) -> None:
+    row = session.get_one(CycleRow, cycle)
+    row.finished_at, row.outcome, row.message = finish.finished_at, finish.outcome, finish.message
+    row.counts = dict(finish.counts)
+    if after is not None:
+        _store(session, after)
+        row.snapshot_after = after.digest
+
+
+def _mark_interrupted(session: Session, cluster: ClusterIdentity, *among: ColumnElement[bool]) -> None:
     session.execute(
-        update(_Cycle)
+        update(CycleRow)
         .where(
-            _Cycle.outcome == CycleOutcome.RUNNING,
-            _Cycle.server_uid == start.cluster.server_uid,
-            _Cycle.namespace == start.cluster.namespace,
-            _Cycle.name == start.cluster.name,
+            CycleRow.outcome == CycleOutcome.RUNNING,
+            CycleRow.server_uid == cluster.server_uid,
+            CycleRow.namespace == cluster.namespace,
+            CycleRow.name == cluster.name,
+            *among,
         )
         .values(outcome=CycleOutcome.INTERRUPTED, message="the process ended without a last word")
     )
 
 
-def _find(session: Session, text: str) -> _Cycle:
+def _find(session: Session, text: str) -> CycleRow:
     digits = text.replace("-", "").lower()
     if not digits or len(digits) > 32 or set(digits) - set("0123456789abcdef"):
         raise HistoryError(f"{text!r} is not the id of a cycle. `orchest history` lists them.")
     first, last = UUID(digits.ljust(32, "0")), UUID(digits.ljust(32, "f"))
-    rows = session.scalars(select(_Cycle).where(_Cycle.id.between(first, last)).limit(2)).all()
+    rows = session.scalars(select(CycleRow).where(CycleRow.id.between(first, last)).limit(2)).all()
     if not rows:
         raise HistoryError(f"no cycle {text}. `orchest history` lists them.")
     if len(rows) > 1:
@@ -321,7 +391,7 @@ def _find(session: Session, text: str) -> _Cycle:
     return rows[0]
 
 
-def _record(row: _Cycle) -> CycleRecord:
+def _record(row: CycleRow) -> CycleRecord:
     lost = row.outcome == CycleOutcome.RUNNING and _is_gone(row.holder)
     return CycleRecord(
         id=row.id,
@@ -338,6 +408,44 @@ def _record(row: _Cycle) -> CycleRecord:
         snapshot_before=row.snapshot_before,
         snapshot_after=row.snapshot_after,
     )
+
+
+def _entry(session: Session, row: CycleRow) -> Entry:
+    start = CycleStart(
+        id=row.id,
+        started_at=row.started_at,
+        cluster=ClusterIdentity(row.namespace, row.name, row.uid, row.server_uid),
+        origin=_origin(row.origin),
+        plan_id=row.plan_id,
+        plan_digest=row.plan_digest,
+        plan_document=_stored(session, row.plan_document),
+        snapshot=_stored(session, row.snapshot_before),
+    )
+    outcomes = session.scalars(_outcomes_of(row.id))
+    return Entry(start, tuple(_outcome(outcome) for outcome in outcomes), _finish_of(session, row), row.holder)
+
+
+def _finish_of(session: Session, row: CycleRow) -> CycleFinish | None:
+    """None as long as the cycle's own process has not said its last word."""
+    if row.finished_at is None:
+        return None
+    after = None if row.snapshot_after is None else _stored(session, row.snapshot_after)
+    return CycleFinish(row.finished_at, CycleOutcome(row.outcome), row.message, row.counts, after)
+
+
+def _outcomes_of(cycle: UUID) -> Select[_ActionOutcome]:
+    return select(_ActionOutcome).where(_ActionOutcome.cycle_id == cycle).order_by(_ActionOutcome.id)
+
+
+def _stored(session: Session, digest: str) -> bytes:
+    """Raises HistoryError when it is not there, or not as it was recorded."""
+    row = session.get(_Content, digest)
+    if row is None:
+        raise HistoryError(f"no content {digest[:12]} in the history. `orchest history` lists what there is.")
+    data = _unpacked(row.compressed)
+    if data is None or content_digest(data) != digest:
+        raise HistoryError(f"content {digest[:12]} of the history is damaged. Restore the database from a backup.")
+    return data
 
 
 def _origin(stored: Mapping[str, Any]) -> Origin:

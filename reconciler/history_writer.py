@@ -1,8 +1,8 @@
-"""Writes the history of one apply while it happens, and passes its progress on.
+"""Writes the history of one apply while it happens, with the events it causes, and passes its progress on.
 
 In: what apply tells. Out: rows, and the same to the screen. A cycle is in the history before its first write, each
-outcome as soon as it is known; what a killed process leaves behind is a record that says how far it came. Never: a
-secret; everything is masked.
+outcome as soon as it is known; what a killed process leaves behind is a record that says how far it came. An event is
+recorded in one transaction with what brought it about. Never: a secret; everything is masked.
 """
 
 from __future__ import annotations
@@ -17,19 +17,26 @@ from uuid import uuid4
 from diff.plan_file import dump as dump_plan
 from diff.snapshot_file import dump as dump_snapshot
 from outbox.errors import DatabaseError
+from outbox.events.models import event_of
+from outbox.events.records import record_of
+from outbox.identity import new_uuid
 from reconciler.apply import Verdict
+from reconciler.cluster_events import Occasion, caused, concluded, detected
 from reconciler.errors import OrchestError
 from reconciler.history import ActionOutcome, ClusterIdentity, CycleFinish, CycleOutcome, CycleStart
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+    from uuid import UUID
 
     from desired_state.masking import Masker
     from desired_state.objects import ObjectKey
     from diff.action import Action
     from diff.plan_file import PlanFile
+    from outbox.events.records import EventRecord
     from reconciler.apply import Applied, Outcome, Progress
-    from reconciler.history import History
+    from reconciler.cluster_events import Occurrence
+    from reconciler.history import Recording
     from reconciler.prepare import Prepared
 
 _OUTCOMES = {
@@ -45,17 +52,20 @@ class HistoryWriter:
     """One cycle's record; a `Progress` itself. Nothing is recorded for an apply that had nothing to do."""
 
     def __init__(
-        self, history: History, plan_file: PlanFile, prepared: Prepared, masker: Masker, progress: Progress
+        self, recording: Recording, plan_file: PlanFile, prepared: Prepared, masker: Masker, progress: Progress
     ) -> None:
-        self._history = history
+        self._recording = recording
         self._plan_file = plan_file
         self._snapshot = prepared.snapshot
         self._masker = masker
         self._progress = progress
+        # Random from its first digit on: people name a cycle by its first eight.
         self._id = uuid4()
+        self._occasion = _occasion(self._id, plan_file, prepared)
         self._reasons = {action.key: action.reason for action in prepared.plan.actions}
         self._lock = Lock()
         self._unrecorded: list[Outcome] = []
+        self._untold: list[EventRecord] = []
         self._recorded: set[ObjectKey] = set()
         self.begun = False
 
@@ -67,7 +77,7 @@ class HistoryWriter:
     def begin(self) -> None:
         """Called by apply when it holds the Lease, before the first write."""
         plan = self._plan_file.plan
-        self._history.record_start(
+        self._recording.record_start(
             CycleStart(
                 id=self._id,
                 started_at=datetime.now(UTC),
@@ -79,7 +89,8 @@ class HistoryWriter:
                 plan_digest=self._plan_file.header.digest,
                 plan_document=dump_plan(self._plan_file),
                 snapshot=dump_snapshot(self._snapshot, self._masker),
-            )
+            ),
+            _events(detected(self._occasion)),
         )
         self.begun = True
         self._progress.begin()
@@ -98,6 +109,7 @@ class HistoryWriter:
         # And an apply is not broken off because its record cannot be written: the next outcome brings this one along.
         with self._lock:
             self._unrecorded.append(outcome)
+            self._untold.extend(_events(caused(self._occasion, outcome)))
             if self.begun:
                 with suppress(DatabaseError):
                     self._record()
@@ -112,7 +124,7 @@ class HistoryWriter:
         self._unrecorded.extend(outcome for outcome in applied.outcomes if outcome.key not in told)
         try:
             self._record()
-            self._history.record_finish(
+            self._recording.record_finish(
                 self._id,
                 CycleFinish(
                     finished_at=datetime.now(UTC),
@@ -121,6 +133,7 @@ class HistoryWriter:
                     counts=Counter(str(outcome.result) for outcome in applied.outcomes),
                     snapshot=snapshot,
                 ),
+                _events(concluded(self._occasion, applied)),
             )
         except DatabaseError as error:
             raise OrchestError(
@@ -139,6 +152,18 @@ class HistoryWriter:
             )
             for outcome in self._unrecorded
         ]
-        self._history.record_outcomes(self._id, rows)
+        self._recording.record_outcomes(self._id, rows, self._untold)
         self._recorded.update(outcome.key for outcome in self._unrecorded)
         self._unrecorded.clear()
+        self._untold.clear()
+
+
+def _occasion(cycle: UUID, plan_file: PlanFile, prepared: Prepared) -> Occasion:
+    observed = prepared.snapshot.objects.get(prepared.plan.cluster)
+    return Occasion(cycle, plan_file, observed.content if observed else None, prepared.rendering.cluster.content)
+
+
+def _events(occurrences: Iterable[Occurrence]) -> list[EventRecord]:
+    """With their ids, so that recording one a second time is recording it once."""
+    now = datetime.now(UTC)
+    return [record_of(event_of(one.type, one.facts, new_uuid(), now)) for one in occurrences]

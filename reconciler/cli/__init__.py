@@ -12,12 +12,15 @@ from typing import NoReturn
 import click
 
 from reconciler.cli.completion import completion
+from reconciler.cli.events import events
 from reconciler.cli.exit_codes import ExitCode, exit_code_of
 from reconciler.cli.history import history
 from reconciler.cli.install import install
 from reconciler.cli.planning import apply, diff, plan, render
 from reconciler.cli.snapshots import snapshot
 from reconciler.cli.status import status
+from reconciler.cli.webhook import webhook
+from reconciler.cli.worker import worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
@@ -31,7 +34,7 @@ def orchest() -> None:
     """  # noqa: D301 - the backspace itself tells click to leave the lines as they are
 
 
-for command in (render, plan, apply, diff, snapshot, history, status, install, completion):
+for command in (render, plan, apply, diff, snapshot, history, status, install, webhook, events, worker, completion):
     orchest.add_command(command)
 
 

@@ -26,6 +26,10 @@ class ExitCode(IntEnum):
 _USERS_ERRORS = {
     "desired_state.errors": "DesiredStateError",
     "outbox.errors": "DatabaseError",
+    "outbox.events.errors": "EventError",
+    "outbox.key_ring": "KeyRingError",
+    "outbox.delivery.guard": "NetworkError",
+    "outbox.subscribers.errors": "SubscriberError",
 }
 """Errors of layers that know nothing of exit codes: the base of each, by name, so that none is imported in vain."""
 

@@ -167,10 +167,10 @@ def apply(
     order = Order(chosen.cluster, chosen.origin, permissions, saved=saved, timeout_seconds=timeout_seconds)
     client = wiring.client(target, masker)
     with (
-        wiring.history() as history,
+        wiring.recording() as recording,
         ApplyScreen(output=output, is_agreed=yes, is_reviewed=saved is not None) as screen,
     ):
-        return screen.report(reconcile(order, client, masker, history, screen))
+        return screen.report(reconcile(order, client, masker, recording, screen))
 
 
 def _reread(saved: PlanFile) -> Chosen:

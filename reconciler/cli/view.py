@@ -129,7 +129,7 @@ def snapshot(taken: Snapshot, *, output: str) -> None:
         return
     facts = taken.facts
     click.echo(f"{taken.cluster.namespace}/{taken.cluster.name} at {taken.taken_at}, Kubernetes {facts.server_version}")
-    table = _table("object", "uid", "resource version")
+    table = table_of("object", "uid", "resource version")
     for key, seen in sorted(taken.objects.items()):
         table.add_row(str(key), seen.uid, seen.resource_version)
     console().print(table)
@@ -154,7 +154,7 @@ def cycles(records: Sequence[CycleRecord], *, output: str) -> None:
     if not records:
         click.echo("Nothing was applied from this history yet.")
         return
-    table = _table("cycle", "started", "cluster", "revision", "outcome", "actions")
+    table = table_of("cycle", "started", "cluster", "revision", "outcome", "actions")
     for record in records:
         table.add_row(
             str(record.id)[:8],
@@ -184,7 +184,7 @@ def cycle(detail: CycleDetail, *, output: str) -> None:
         return
     click.echo(f"cycle    {record.id}\nplan     {record.plan_id}\nfrom     {record.origin}")
     click.echo(f"outcome  {record.outcome}" + (f": {record.message}" if record.message else ""))
-    table = _table("object", "verb", "reason", "result", "seconds", "message")
+    table = table_of("object", "verb", "reason", "result", "seconds", "message")
     for one in detail.outcomes:
         table.add_row(one.object_key, one.verb, one.reason, one.result, f"{one.seconds:.1f}", one.message)
     console().print(table)
@@ -196,7 +196,7 @@ def status(observed: Mapping[str, Any], *, output: str) -> None:
         data({"status": stored.get("state", ""), **stored}, output=output)
         return
     click.echo(f"state    {stored.get('state', 'Unknown')}\nversion  {stored.get('version', '')}")
-    table = _table("condition", "status", "reason", "message")
+    table = table_of("condition", "status", "reason", "message")
     for condition in stored.get("conditions") or ():
         if "type" in condition:
             names = ("type", "status", "reason", "message")
@@ -242,7 +242,7 @@ def _lines(styled: Iterable[Line], out: Console) -> None:
         out.print(Text.assemble(*((text, _STYLES.get(style, "")) for style, text in line)))
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")

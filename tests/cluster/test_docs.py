@@ -24,6 +24,26 @@ NOT_HERE = ("make ", "export ", ".cluster/", ".venv/", "git clone")
 AUTHOR = pygit2.Signature("Reader", "reader@example.com")
 
 
+LASTING = (["orchest", "worker"],)
+"""What runs until it is stopped."""
+
+
+def runs_until_it_is_stopped(words: list[str], folder: Path, environment: dict[str, str]) -> None:
+    with subprocess.Popen(words, cwd=folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        said = "".join(
+            line for line in iter(process.stderr.readline, "") if not _stopped_once_it_delivers(process, line)
+        )
+        assert process.wait(timeout=60) == 0, said
+
+
+def _stopped_once_it_delivers(process: subprocess.Popen[str], line: str) -> bool:
+    if '"delivering"' not in line:
+        return False
+    process.terminate()
+    return True
+
+
 def commands(page: str) -> list[str]:
     """The lines of a page's console blocks that begin with `$ `; the rest of a block is output or another shell's."""
     blocks = re.findall(r"```console\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
@@ -55,6 +75,9 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, cluster: Cluster, nam
     }
     for command in commands(page):
         words = shlex.split(command)
+        if words[:2] in LASTING:
+            runs_until_it_is_stopped(words, clone, environment)
+            continue
         if words[:2] in (["orchest", "status"], ["orchest", "snapshot"]) and words[2:3] not in (["show"], ["diff"]):
             words += ["-n", namespace]
         done = subprocess.run(words, cwd=clone, env=environment, capture_output=True, text=True, check=False)

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from desired_state.origin import Origin, OriginKind
-from reconciler.history import ActionOutcome, ClusterIdentity, CycleFinish, CycleOutcome, CycleStart
+from outbox.database import Database
+from outbox.events.facts import ClusterEventFacts
+from outbox.events.models import event_of
+from outbox.events.records import record_of
+from outbox.events.types import EventType
+from outbox.identity import new_uuid
+from outbox.schema import migrate
+from reconciler.history import ActionOutcome, ClusterIdentity, CycleFinish, CycleOutcome, CycleStart, History
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from outbox.events.records import EventRecord
 
 NOON = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 
@@ -28,3 +41,16 @@ def outcome(**changes: Any) -> ActionOutcome:
 def finish(**changes: Any) -> CycleFinish:
     done = CycleFinish(NOON + timedelta(seconds=9), CycleOutcome.DONE, "", {"done": 1}, b'{"objects": [1]}')
     return replace(done, **changes)
+
+
+def event(kind: EventType = EventType.CLUSTER_PLAN_APPLIED, **facts: Any) -> EventRecord:
+    given = ClusterEventFacts(namespace="orchest", name="cluster-1", **facts)
+    return record_of(event_of(kind, given, new_uuid(), NOON))
+
+
+@contextmanager
+def open_history(url: str) -> Iterator[History]:
+    database = Database(url)
+    migrate(database)
+    yield History(database)
+    database.close()

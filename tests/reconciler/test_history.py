@@ -18,11 +18,13 @@ from sqlalchemy import exc, text
 
 from desired_state.origin import Origin, OriginKind
 from outbox.database import Database
-from reconciler.history import CycleOutcome, CycleStart, History, HistoryError, content_digest, open_history
-from tests.reconciler.cycles import NOON, finish, outcome, start
+from outbox.events.errors import UnknownEventTypeError
+from outbox.events.types import EventType
+from reconciler.history import CycleOutcome, CycleStart, Entry, History, HistoryError, content_digest
+from tests.reconciler.cycles import NOON, event, finish, open_history, outcome, start
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -193,8 +195,7 @@ def test_a_cycle_of_this_process_is_running(history: History) -> None:
 
 APPLY = """
 import time
-from reconciler.history import open_history
-from tests.reconciler.cycles import outcome, start
+from tests.reconciler.cycles import open_history, outcome, start
 with open_history({url!r}) as history:
     cycle = start()
     history.record_start(cycle)
@@ -295,3 +296,61 @@ def test_forty_objects_are_stored_in_milliseconds(history: History) -> None:
         history.record_start(begun)
         seconds.append(time.perf_counter() - before)
     assert min(seconds) < 0.05
+
+
+# --- events, and records that come a second time ---------------------------------------------------------------------
+
+
+def events_in(database: Database) -> list[str]:
+    with database.reading() as session:
+        return sorted(session.scalars(text("SELECT type FROM events")))
+
+
+def test_each_step_records_its_events(history: History, database: Database) -> None:
+    begun = start()
+    history.record_start(begun, [event(EventType.CLUSTER_DRIFT_DETECTED)])
+    assert events_in(database) == ["cluster:drift-detected"]
+    history.record_outcomes(begun.id, [outcome()], [event(EventType.CLUSTER_UPDATED)])
+    assert events_in(database) == ["cluster:drift-detected", "cluster:updated"]
+    history.record_finish(begun.id, finish(), [event(EventType.CLUSTER_PLAN_APPLIED)])
+    assert events_in(database) == ["cluster:drift-detected", "cluster:plan-applied", "cluster:updated"]
+
+
+def test_a_step_and_its_events_are_one_transaction(history: History, database: Database) -> None:
+    """The second of two events cannot be recorded: neither the first nor the step itself is."""
+    begun = start()
+    history.record_start(begun)
+    wrong = [event(), replace(event(), type="cluster:unheard-of")]
+    steps: tuple[Callable[[], None], ...] = (
+        lambda: history.record_start(start(), wrong),
+        lambda: history.record_outcomes(begun.id, [outcome()], wrong),
+        lambda: history.record_finish(begun.id, finish(), wrong),
+    )
+    for step in steps:
+        with pytest.raises(UnknownEventTypeError):
+            step()
+    assert events_in(database) == []
+    assert [cycle.id for cycle in history.list(5)] == [begun.id]
+    assert history.show(str(begun.id)).outcomes == ()
+    assert history.list(1)[0].outcome is CycleOutcome.RUNNING
+
+
+def test_an_entry_may_come_again_and_grow(history: History, database: Database) -> None:
+    begun, told = start(), event()
+    one, two = outcome(object_key="Service/orchest/one"), outcome(object_key="Service/orchest/two")
+    history.record_entry(Entry(begun, (one,)), [told])
+    history.record_entry(Entry(begun, (one, two)), [told])
+    for _ in range(2):
+        history.record_entry(Entry(begun, (one, two), finish()), [told])
+    history.record_entry(Entry(begun), [])
+
+    detail = history.show(str(begun.id))
+    assert detail.outcomes == (one, two)
+    assert (detail.cycle.outcome, detail.cycle.finished_at) == (CycleOutcome.DONE, finish().finished_at)
+    assert events_in(database) == [told.type]
+
+
+def test_an_entry_keeps_the_process_that_carried_it_out(history: History) -> None:
+    begun = start()
+    history.record_entry(Entry(begun, holder=f"{socket.gethostname()}/{os.getpid()}/12345"))
+    assert history.list(1)[0].outcome is CycleOutcome.INTERRUPTED
