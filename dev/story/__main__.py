@@ -1,4 +1,4 @@
-"""`python -m dev.story`: Git asks, the plan explains, apply obeys, drift is repaired, everything is on record.
+"""`python -m dev.story`: Git asks, the plan explains, apply obeys, drift is repaired, who wants to know is told.
 
 Every command shown is run, and what it prints is what you see. A command that ends otherwise than the story expects
 ends the story with exit code 1.
@@ -7,13 +7,15 @@ ends the story with exit code 1.
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 from dev.cluster.launcher import ClusterError
-from dev.story.world import FOLDER, MANIFEST, ROOT, Repository, kubernetes, simulate
+from dev.story.audience import Audience, AudienceError, audience
+from dev.story.world import FOLDER, MANIFEST, ROOT, Repository, Stage, kubernetes, prepare_state, simulate
 from dev.tools import ToolError
 
 _BIN = Path(sys.executable).parent
@@ -28,7 +30,7 @@ class StoryError(Exception):
 def main() -> int:
     try:
         tell()
-    except (StoryError, ClusterError, ToolError) as error:
+    except (StoryError, AudienceError, ClusterError, ToolError) as error:
         print(f"\nThe story ends here: {error}", file=sys.stderr)
         return 1
     return 0
@@ -45,12 +47,29 @@ def tell() -> None:
     )
     stage = kubernetes()
     os.environ["KUBECONFIG"] = str(stage.kubeconfig)
-    os.environ["XDG_STATE_HOME"] = str(FOLDER / "state")
+    os.environ["XDG_STATE_HOME"] = str(prepare_state())
+    # The receiver is on this machine, where webhooks may not go unless the operator allows it.
+    os.environ["ORCHEST_ALLOWED_NETWORKS"] = "127.0.0.1/32"
     simulate(stage.api, "story-slow-api", component="orchest-api", delay="4")
     simulate(stage.api, "story-broken-image", container_image=_BROKEN, waiting="ImagePullBackOff")
+    orchest("install", "--crds")
+    with audience(FOLDER) as listening:
+        _tell_the_rest(stage, listening)
+    print(f"\nTold in {time.monotonic() - started:.0f} seconds. What to try next:")
+    print(f"  export KUBECONFIG={stage.kubeconfig} PATH={_BIN}:$PATH XDG_STATE_HOME={os.environ['XDG_STATE_HOME']}")
+    repository = _short(FOLDER / "repository")
+    print(f"  edit {repository}/{MANIFEST}, commit, then: orchest plan --git {repository}")
+    print("  orchest history; orchest events list; orchest webhook attempts story")
+    print("  orchest diff --help; make cluster-down ends the local Kubernetes")
+
+
+def _tell_the_rest(stage: Stage, listening: Audience) -> None:
     repository = Repository(FOLDER / "repository", stage.namespace)
     git = ("--git", _short(repository.path))
-    orchest("install", "--crds")
+    say("   Somebody wants to know what happens", "A receiver and `orchest worker` run beside the story.")
+    secret = _short(listening.secret_file)
+    orchest("webhook", "add", "story", "--url", listening.url, "--event", "cluster:*", "--secret-file", secret)
+    orchest("webhook", "ping", "story")
 
     say(
         "3. Git asks, the plan explains, apply obeys",
@@ -79,7 +98,7 @@ def tell() -> None:
     say("6. An image that never becomes ready", "Apply stops with the reason; the mend is another commit.")
     field = "spec.orchest.authServer"
     commit(repository.change("Try our own auth-server", f"{field}.image", _BROKEN), f"{field}.image: {_BROKEN}")
-    orchest("apply", *git, "--yes", "--timeout", "6", expect=1)
+    orchest("apply", *git, "--yes", "--timeout", "4", expect=1)
     commit(repository.change("Back to the release's auth-server", field, None), f"{field} removed")
     orchest("apply", *git, "--yes")
 
@@ -88,14 +107,23 @@ def tell() -> None:
     first, last = _cycles()
     orchest("snapshot", "diff", first, last)
 
+    say("8. Who asked was told", "Each event left in the transaction of its history row; standardwebhooks verified it.")
+    print(listening.table(_EXPECTED), flush=True)
+    orchest("webhook", "attempts", "story", "--limit", "3")
+
     say("The end: what is there now")
     orchest("status", "-n", stage.namespace)
-    print(f"\nTold in {time.monotonic() - started:.0f} seconds. What to try next:")
-    print(f"  export KUBECONFIG={stage.kubeconfig} PATH={_BIN}:$PATH XDG_STATE_HOME={FOLDER / 'state'}")
-    print(f"  edit {_short(repository.path)}/{MANIFEST}, commit, then: orchest plan --git {_short(repository.path)}")
-    print("  orchest history; orchest diff --help; make cluster-down ends the local Kubernetes")
 
 
+_EXPECTED = {
+    "cluster:created": 1,
+    "cluster:updated": 3,
+    "cluster:drift-detected": 1,
+    "cluster:drift-repaired": 1,
+    "cluster:unhealthy": 1,
+    "cluster:plan-applied": 5,
+}
+"""What the applies above cause."""
 _BROKEN = "registry.example.com/platform/auth-server:broken"
 
 
@@ -119,7 +147,7 @@ def kubectl(namespace: str, *arguments: str) -> None:
 
 
 def _run(command: list[str], program: str, expect: int) -> None:
-    print(f"\n$ {' '.join(command)}", flush=True)
+    print(f"\n$ {shlex.join(command)}", flush=True)
     begun = time.monotonic()
     code = subprocess.run([program, *command[1:]], cwd=ROOT, check=False).returncode
     print(f"{_DIM}[exit code {code}, {time.monotonic() - begun:.1f} s]{_PLAIN}", flush=True)

@@ -67,6 +67,14 @@ def _forget_earlier_story(api: Api) -> None:
     print(file=sys.stderr)
 
 
+def prepare_state() -> Path:
+    """A user's `XDG_STATE_HOME` without what an earlier story left there: history, events, webhooks, keys."""
+    state = FOLDER / "state"
+    shutil.rmtree(state, ignore_errors=True)
+    state.mkdir(parents=True)
+    return state
+
+
 class Repository:
     """A Git repository with one manifest, and one way to change it."""
 
