@@ -391,10 +391,11 @@ def _insert(session: Session, event: Event, now: datetime) -> None:
         one for one in hearing(session, event.type, event.project_uuid, event.job_uuid) if _can_hear(one, event)
     ]
     event.telemetry = _telemetry(event) if any(one.kind == _ANALYTICS for one in listeners) else None
-    session.execute(_INSERT_EVENT, {name: getattr(event, name) for name in _COLUMNS})
+    connection = session.connection()
+    connection.execute(_INSERT_EVENT, {name: getattr(event, name) for name in _COLUMNS})
     if not listeners:
         return
-    session.execute(_INSERT_DELIVERIES, [_delivery(event, one, now) for one in listeners])
+    connection.execute(_INSERT_DELIVERIES, [_delivery(event, one, now) for one in listeners])
     if any(one.condition == _ENABLED for one in listeners):
         announce(session)
 

@@ -26,23 +26,24 @@ class Hearing(NamedTuple):
     """Of its endpoint: `enabled`, `paused` or `disabled`."""
 
 
+_SUBSCRIBER, _SUBSCRIPTION, _ENDPOINT = (model.__table__.c for model in (Subscriber, Subscription, EndpointRow))
 _HEARING = (
-    select(Subscriber.uuid, Subscriber.type, EndpointRow.condition)
+    select(_SUBSCRIBER.uuid, _SUBSCRIBER.type, _ENDPOINT.condition)
     .distinct()
-    .select_from(Subscription)
-    .join(Subscriber, Subscriber.uuid == Subscription.subscriber_uuid)
-    .join(EndpointRow, EndpointRow.subscriber_uuid == Subscription.subscriber_uuid)
+    .select_from(Subscription.__table__)
+    .join(Subscriber.__table__, _SUBSCRIBER.uuid == _SUBSCRIPTION.subscriber_uuid)
+    .join(EndpointRow.__table__, _ENDPOINT.subscriber_uuid == _SUBSCRIPTION.subscriber_uuid)
     .where(
-        Subscription.event_type.in_(bindparam("patterns", expanding=True)),
-        or_(Subscription.project_uuid.is_(None), Subscription.project_uuid == bindparam("project", type_=Uuid())),
-        or_(Subscription.job_uuid.is_(None), Subscription.job_uuid == bindparam("job", type_=Uuid())),
+        _SUBSCRIPTION.event_type.in_(bindparam("patterns", expanding=True)),
+        or_(_SUBSCRIPTION.project_uuid.is_(None), _SUBSCRIPTION.project_uuid == bindparam("project", type_=Uuid())),
+        or_(_SUBSCRIPTION.job_uuid.is_(None), _SUBSCRIPTION.job_uuid == bindparam("job", type_=Uuid())),
     )
-    .order_by(Subscriber.uuid)
+    .order_by(_SUBSCRIBER.uuid)
 )
-"""Made once: building it costs more than running it."""
+"""Made once: building it costs more than running it. Of tables, not of models: each row is a tuple and nothing else."""
 
 
 def hearing(session: Session, event_type: str, project_uuid: UUID | None, job_uuid: UUID | None) -> list[Hearing]:
     """Ordered by subscriber, so that those who lock their rows one after the other never wait for each other."""
     parameters = {"patterns": patterns_hearing(event_type), "project": project_uuid, "job": job_uuid}
-    return [Hearing(*row) for row in session.execute(_HEARING, parameters)]
+    return [Hearing(*row) for row in session.connection().execute(_HEARING, parameters)]
