@@ -5,6 +5,7 @@ In: settings. Out: an exit code; meanwhile deliveries. Never: decides what is se
 
 from __future__ import annotations
 
+import gc
 import logging
 import resource
 from contextlib import closing
@@ -79,8 +80,18 @@ def run(settings: WorkerSettings) -> int:
         hold_signals()
         _serve_metrics(settings, engine, database)
         log_to_stderr()
+        _collect_rarely()
         _log.info("starting", extra=_used(settings, database, engine))
         return Supervisor(engine, settings.grace_seconds, redis, drains).run()
+
+
+def _collect_rarely() -> None:
+    """What has been imported lives as long as the process, and a request leaves hardly a cycle behind: looking through
+    them for garbage again and again was a tenth of the CPU time of a delivery.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 50, 100)
 
 
 def _allow_many_connections() -> None:

@@ -109,6 +109,7 @@ class Ledger:
                 draw=self._draw,
             )
             claims: list[Claimed] = []
+            wanted: list[Wanted] = []
             if waiting:
                 wanted, endpoints = self._choose(
                     connection, waiting, locked, endpoints, under_way=under_way or {}, now=now
@@ -117,7 +118,7 @@ class Ledger:
             save(connection, locked, endpoints)
             destinations = self._directory.look_up(session, {one.subscriber for one in claims}, now)
             kept = self._kept(connection, reports, locked)
-        return Exchange(claims, destinations, kept, bool(claims) and self._is_more(waiting, claims))
+        return Exchange(claims, destinations, kept, self._is_more(wanted))
 
     def look(self) -> Look:
         """Is anything due, is anything to be swept? So an idle worker never writes."""
@@ -182,9 +183,11 @@ class Ledger:
     def _batch_size(self, locked: Locked) -> int:
         return self._batch_sizes.get(locked.kind, 1)
 
-    def _is_more(self, waiting: Sequence[Due], claims: Sequence[Claimed]) -> bool:
-        """Due rows are counted up to a limit only: where it was reached there may be more."""
-        return len(claims) < sum(one.rows for one in waiting) or any(one.rows >= self._most for one in waiting)
+    def _is_more(self, wanted: Sequence[Wanted]) -> bool:
+        """Due rows are counted up to a limit only: where all of those are taken there may be more. Whatever else was
+        left had no room, and room comes with a report.
+        """
+        return any(one.rows >= self._most for one in wanted)
 
     def _kept(self, connection: Connection, reports: Sequence[Report], locked: Mapping[UUID, Locked]) -> list[Report]:
         """Not those of subscribers that were removed: their rows went with them."""

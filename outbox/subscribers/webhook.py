@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from outbox.subscribers.patterns import Interest
 
-DEFAULT_MAX_IN_FLIGHT = 4
+DEFAULT_MAX_IN_FLIGHT = 16
 MOST_IN_FLIGHT = 100
 _NAME_CHARACTERS = 100
 _HEADERS_BYTES = 4096

@@ -67,7 +67,7 @@ def webhook() -> None:
 @_header_option
 @_secret_option
 @_insecure_option
-@click.option("--max-in-flight", type=int, default=4, show_default=True, help="Requests under way at once.")
+@click.option("--max-in-flight", type=int, default=16, show_default=True, help="Requests under way at once.")
 @click.option("--rate", type=float, metavar="PER_SECOND", help="Attempts that begin per second.  [default: any]")
 @output_option
 def add(
