@@ -160,8 +160,9 @@ class Engine:
         finally:
             self._loop = None
             self._release_wakers()
-            self._exchanges.shutdown(wait=False)
-            self._sweeps.shutdown(wait=False)
+            # A transaction that has begun ends before whoever owns the database closes it.
+            self._exchanges.shutdown()
+            self._sweeps.shutdown()
 
     async def _beat(self) -> None:
         while True:
