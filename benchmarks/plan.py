@@ -19,12 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from deepdiff import DeepDiff
 
+from benchmarks.row import Anchor, at_most, shown
 from desired_state.cluster import OrchestCluster
 from desired_state.facts import ClusterFacts, IngressClass, StorageClass
 from desired_state.masking import Masker
@@ -37,6 +38,8 @@ from render.cluster import render
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from benchmarks.row import Row
 
 MASKER = Masker(b"a key for benchmarks, nothing else")
 FACTS = ClusterFacts(
@@ -56,34 +59,15 @@ ARGO_MS = 24.0
 """`diff_ms=24` of one application in a log of argo-cd#15058; not measured here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    name: str
-    value: float
-    unit: str
-    anchor: str
-    anchor_value: float
-    ratio: float
-    goal: float
-    met: bool
-    minimum: float
-
-
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", action="store_true", help="print the rows as a JSON list")
     options = parser.parse_args(arguments)
     rows = measure() + measure_commands()
-    if options.json:
-        print(json.dumps([published(row) for row in rows], indent=2))
-    else:
-        print_table(rows)
+    print(shown(rows, as_json=options.json))
+    if not options.json:
+        print(f"Argo CD's log in argo-cd#15058 says {ARGO_MS:g} ms for one application (another machine, for scale).")
     return 0
-
-
-def published(row: Row) -> dict[str, Any]:
-    """The columns that every benchmark of the project has."""
-    return {name: value for name, value in asdict(row).items() if name != "minimum"}
 
 
 def measure() -> list[Row]:
@@ -125,8 +109,7 @@ def measure_commands() -> list[Row]:
 def command_row(arguments: tuple[str, ...], goal: float, client_ms: float, environment: dict[str, str]) -> Row:
     times = command_times([ORCHEST, *arguments], environment)
     name = f"orchest {' '.join(word for word in arguments if '/' not in word)}"
-    value, anchor = statistics.median(times), "python that imports the official client"
-    return rated(name, times, value, goal, anchor=anchor, anchor_ms=client_ms)
+    return at_most(name, times, "ms", goal, Anchor("python that imports the official client", client_ms))
 
 
 def command_times(command: list[str], environment: dict[str, str] | None = None) -> list[float]:
@@ -141,24 +124,11 @@ def command_times(command: list[str], environment: dict[str, str] | None = None)
 
 def row(name: str, run: Callable[[], object], goal: float, anchor_ms: float, *, quantile: float, runs: int) -> Row:
     """`quantile` 0.5 is the median. All times in milliseconds."""
-    times = timed(run, runs)
-    value = statistics.median(times) if quantile == 0.5 else times[min(len(times) - 1, int(len(times) * quantile))]
-    return rated(name, times, value, goal, anchor="deepdiff of the same objects", anchor_ms=anchor_ms)
-
-
-def rated(name: str, times: list[float], value: float, goal: float, *, anchor: str, anchor_ms: float) -> Row:
-    """One figure beside its goal and its anchor; `times` are sorted, everything is in milliseconds."""
-    return Row(
-        name=name,
-        value=round(value, 4),
-        unit="ms",
-        anchor=anchor,
-        anchor_value=round(anchor_ms, 1),
-        ratio=round(anchor_ms / value, 1),
-        goal=goal,
-        met=value <= goal,
-        minimum=round(times[0], 4),
-    )
+    times, anchor = timed(run, runs), Anchor("deepdiff of the same objects", anchor_ms)
+    if quantile == 0.5:
+        return at_most(name, times, "ms", goal, anchor)
+    value = times[min(len(times) - 1, int(len(times) * quantile))]
+    return replace(at_most(name, [value], "ms", goal, anchor), minimum=times[0])
 
 
 def timed(run: Callable[[], object], runs: int) -> list[float]:
@@ -282,17 +252,6 @@ def deepdiff_per_object(rendering: Rendering, world: Snapshot) -> float:
     sample = plain[::step]
     times = timed(lambda: [DeepDiff(one, other) for one, other in sample], 3)
     return statistics.median(times) / len(sample)
-
-
-def print_table(rows: list[Row]) -> None:
-    print(f"{'what':<52} {'median/p99':>12} {'minimum':>10} {'goal':>8}  {'anchor':>10} {'times faster':>12}")
-    for item in rows:
-        verdict = "met" if item.met else "MISSED"
-        print(
-            f"{item.name:<52} {item.value:>9.3f} ms {item.minimum:>7.3f} ms {item.goal:>5g} ms  "
-            f"{item.anchor_value:>7.0f} ms {item.ratio:>12,.1f}  {verdict}"
-        )
-    print(f"Argo CD's log in argo-cd#15058 says {ARGO_MS:g} ms for one application (another machine, for scale only).")
 
 
 if __name__ == "__main__":

@@ -117,7 +117,7 @@ def destination_of(session: Session, uuid: UUID, key_ring: KeyRing, now: datetim
 
 
 def specification(session: Session, uuid: UUID, key_ring: KeyRing) -> WebhookSpec:
-    """As it was asked for, decrypted, to be changed and given to `update`. Raises Unknown, KeyRingError."""
+    """As it was asked for, decrypted, to be changed and given to `change`. Raises Unknown, KeyRingError."""
     row = _row(session, uuid)
     sent = destination(row, [], key_ring)
     return WebhookSpec(
