@@ -80,9 +80,13 @@ def freeze_redis(site: Site, random: Random) -> Strike:
 
 def end_backend(site: Site, random: Random) -> Strike:
     assert site.postgresql
-    backends = awaited(site.postgresql.backends, "a connection to end")
-    claims = len(site.claims())
-    return Strike("PostgreSQL connection ended", site.postgresql.end_backend(random.choice(backends)), claims)
+    postgresql = site.postgresql
+    while True:
+        backends = awaited(postgresql.backends, "a connection to end")
+        claims = len(site.claims())
+        # That of a worker killed just before may end by itself in this very moment.
+        if proof := postgresql.end_backend(random.choice(backends)):
+            return Strike("PostgreSQL connection ended", proof, claims)
 
 
 def stop_postgresql(site: Site, random: Random) -> Strike:

@@ -58,10 +58,11 @@ class PostgreSQL:
         self.process = self._launched()
 
     def end_backend(self, pid: int) -> str:
-        """Ends one client's connection. Returns the server's line about it."""
-        return self._said(
-            f"[{pid}] FATAL:  terminating connection due to administrator command", lambda: self._end(pid)
-        )
+        """Ends one client's connection. Returns the server's line about it; "" when it had ended by itself."""
+        words, start = f"[{pid}] FATAL:  terminating connection due to administrator command", self.log.stat().st_size
+        self._end(pid)
+        awaited(lambda: pid not in self.backends(), f"the end of backend {pid}")
+        return next((line for line in _lines(self.log, start) if words in line), "")
 
     def _end(self, pid: int) -> None:
         with psycopg.connect(self.url, autocommit=True) as connection:
