@@ -11,7 +11,7 @@ PYTEST_ARGS ?= tests
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-run: environment ## the story: plan, apply, drift and repair on a local Kubernetes
+run: environment ## the story on a local Kubernetes: plan, apply, drift, repair, deliveries
 	@$(BIN)/python -m dev.story
 
 test: lint programs ## lint, then all tests but the long fault suites
