@@ -24,7 +24,7 @@ from outbox.delivery.endpoint import Condition, Endpoint, disabled, enabled
 from outbox.delivery.guard import Refusal
 from outbox.delivery.models import DeliveryRow
 from outbox.delivery.outcome import Outcome, Result
-from outbox.delivery.schedule import parse_retry_after
+from outbox.delivery.schedule import with_retry_after
 from outbox.delivery.state import Status
 from outbox.delivery.transport import Transport
 from outbox.events.allow_list import (
@@ -46,7 +46,6 @@ from outbox.subscribers.patterns import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-    from datetime import timedelta
 
     from sqlalchemy.orm import Session
 
@@ -347,7 +346,7 @@ async def _post(transport: Transport, backend: Backend, body: bytes, now: dateti
     outcome = await transport.post(backend.address, _HEADERS, body, verify_ssl=True)
     if outcome.result is Result.DELIVERED and not _is_taken(outcome.response_body):
         return replace(outcome, result=Result.REFUSED, message="The analytics backend answered that it took nothing.")
-    return replace(outcome, retry_after=_asked_pause(outcome, now))
+    return with_retry_after(outcome, now)
 
 
 def _is_taken(answer: bytes) -> bool:
@@ -357,8 +356,3 @@ def _is_taken(answer: bytes) -> bool:
     except orjson.JSONDecodeError:
         return True
     return not isinstance(parsed, dict) or parsed.get("status", 1) in _TAKEN
-
-
-def _asked_pause(outcome: Outcome, now: datetime) -> timedelta | None:
-    values = (value for name, value in outcome.response_headers if name.lower() == "retry-after")
-    return next((parse_retry_after(value, now) for value in values), None)

@@ -44,7 +44,7 @@ _DEAD_HOST = {
     "tcp_user_timeout": 20_000,
 }
 """A server that is silently gone is noticed within half a minute; seconds, and milliseconds for the last."""
-_IDLE_SECONDS = 10
+_IDLE_SECONDS = 5
 """A process that is frozen in the middle of a transaction must not keep its locks: after this PostgreSQL ends it."""
 _ALTERING_LOCK = 0x6F726368657374
 """PostgreSQL's advisory lock: the bytes of `orchest`."""

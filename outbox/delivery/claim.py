@@ -60,14 +60,10 @@ class Claimed:
 
 
 def instant(connection: Connection) -> datetime:
-    """The time that all workers agree on: the server's on PostgreSQL, the host's on SQLite.
-
-    On PostgreSQL, as the first statement of a transaction, it also bounds how long this may stand still: a process that
-    is frozen in it would keep its locks for ever.
-    """
+    """The time that all workers agree on: the server's on PostgreSQL, the host's on SQLite."""
     if connection.dialect.name == "sqlite":
         return datetime.now(UTC)
-    now: datetime = connection.execute(_NOW).one()[0]
+    now: datetime = connection.execute(_NOW).scalar_one()
     return now
 
 
@@ -128,7 +124,7 @@ def _claimed(row: Sequence[Any], until: datetime) -> Claimed:
 
 
 _LONGEST_OPENING = HEALTH_POLICY.longest_opening * (1 + HEALTH_POLICY.jitter_share)
-_NOW = select(func.now(), func.set_config("idle_in_transaction_session_timeout", "5s", True))
+_NOW = select(func.now())
 
 _DUE = (
     text("""

@@ -5,7 +5,7 @@ In: numbers, outcomes and policies. Out: durations and counts. Never: a clock, a
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -101,6 +101,14 @@ def _is_lasting(outcome: Outcome) -> bool:
 def clamped(retry_after: timedelta, step: timedelta) -> timedelta:
     """What the receiver asked for, but no sooner than our own step and no later than a day."""
     return max(step, min(retry_after, LONGEST_RETRY_AFTER))
+
+
+def with_retry_after(outcome: Outcome, now: datetime) -> Outcome:
+    """The outcome with the pause that its answer's headers ask for, if they do."""
+    for name, value in outcome.response_headers:
+        if name.lower() == "retry-after":
+            return replace(outcome, retry_after=parse_retry_after(value, now))
+    return outcome
 
 
 def parse_retry_after(text: str, now: datetime) -> timedelta | None:

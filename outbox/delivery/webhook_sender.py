@@ -6,12 +6,11 @@ decision on what happens next, or a second parcel in the same request.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from outbox.delivery.outcome import Outcome, Result
 from outbox.delivery.request import webhook_message
-from outbox.delivery.schedule import parse_retry_after
+from outbox.delivery.schedule import with_retry_after
 from outbox.delivery.signing import SecretError
 
 if TYPE_CHECKING:
@@ -39,11 +38,4 @@ class WebhookSender:
         outcome = await self._transport.post(
             message.url, message.headers, message.body, verify_ssl=parcel.destination.verify_ssl
         )
-        return _with_retry_after(outcome, now)
-
-
-def _with_retry_after(outcome: Outcome, now: datetime) -> Outcome:
-    for name, value in outcome.response_headers:
-        if name.lower() == "retry-after":
-            return replace(outcome, retry_after=parse_retry_after(value, now))
-    return outcome
+        return with_retry_after(outcome, now)

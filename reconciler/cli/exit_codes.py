@@ -25,11 +25,13 @@ class ExitCode(IntEnum):
 
 _USERS_ERRORS = {
     "desired_state.errors": "DesiredStateError",
+    "outbox.analytics": "AnalyticsError",
     "outbox.errors": "DatabaseError",
     "outbox.events.errors": "EventError",
     "outbox.key_ring": "KeyRingError",
     "outbox.delivery.guard": "NetworkError",
     "outbox.subscribers.errors": "SubscriberError",
+    "outbox.worker": "WorkerError",
 }
 """Errors of layers that know nothing of exit codes: the base of each, by name, so that none is imported in vain."""
 

@@ -48,38 +48,30 @@ def worker(
     started it starts it again; nothing is lost by that.
     """
     from desired_state.release import RELEASE
-    from outbox.analytics import AnalyticsError, AppProperties, Backend
-    from outbox.delivery.guard import NetworkError
-    from outbox.key_ring import KeyRingError
-    from outbox.worker import WorkerError, WorkerSettings, run
+    from outbox.analytics import AppProperties, Backend
+    from outbox.worker import WorkerSettings, run
     from reconciler.cli import wiring
-    from reconciler.errors import OrchestError
     from reconciler.settings import load_settings
 
     settings = load_settings(os.environ)
     with wiring.database():
         pass  # What waits in the spool is delivered like all the rest.
-    try:
-        code = run(
-            WorkerSettings(
-                database_url=settings.database_url,
-                redis_url=settings.redis_url,
-                redis_folder=settings.redis_folder,
-                hears_hints=not no_redis,
-                secret_keys_text=settings.secret_keys_text,
-                secret_keys_file=settings.secret_keys_file,
-                allowed_networks=settings.allowed_networks,
-                grace_seconds=grace,
-                lease_seconds=lease,
-                slots=concurrency,
-                metrics_port=metrics_port,
-                metrics_host=metrics_host,
-                analytics=Backend(
-                    settings.analytics_url, settings.analytics_key, AppProperties(orchest_version=RELEASE)
-                ),
-            )
+    code = run(
+        WorkerSettings(
+            database_url=settings.database_url,
+            redis_url=settings.redis_url,
+            redis_folder=settings.redis_folder,
+            hears_hints=not no_redis,
+            secret_keys_text=settings.secret_keys_text,
+            secret_keys_file=settings.secret_keys_file,
+            allowed_networks=settings.allowed_networks,
+            grace_seconds=grace,
+            lease_seconds=lease,
+            slots=concurrency,
+            metrics_port=metrics_port,
+            metrics_host=metrics_host,
+            analytics=Backend(settings.analytics_url, settings.analytics_key, AppProperties(orchest_version=RELEASE)),
         )
-    except (AnalyticsError, KeyRingError, NetworkError, WorkerError) as error:
-        raise OrchestError(str(error)) from error
+    )
     # A look-up or a query that hangs in a thread of its own would keep the interpreter from ending.
     os._exit(code)

@@ -293,7 +293,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
 def test_a_transaction_of_a_frozen_process_is_ended_by_the_server(postgresql_url: str) -> None:
     database = Database(postgresql_url)
     with database.writing() as session:
-        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "10s"
+        assert session.execute(text("SHOW idle_in_transaction_session_timeout")).scalar_one() == "5s"
     database.close()
 
 

@@ -385,20 +385,31 @@ def test_connections_that_break_again_and_again_lose_nothing(database: Database)
     subscriber = rows.add_subscriber(database)
     rows.add_deliveries(database, subscriber, 400)
     post = Post(before=lambda _: 0.01)
-    kill = text(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-        "WHERE pid <> pg_backend_pid() AND datname = current_database()"
-    )
     with running(engine_of(database, post)) as engine:
-        for _ in range(8):
-            time.sleep(0.05)
-            killer = database.engine.connect()
-            killer.execute(kill)
-            killer.close()
+        for _ in range(4):
+            break_what_waits(database)
         until(lambda: statuses(database) == ["delivered"] * 400, 30)
         assert engine.metrics.database_errors._value.get() > 0
     assert len(rows.attempts(database)) == 400
     assert len(post.sent) == 400
+
+
+def break_what_waits(database: Database) -> None:
+    """Connections are ended while the engine is in the middle of a statement: it waits for a lock that is held here."""
+    ours = "datname = current_database()"
+    with database.engine.connect() as holder, database.engine.connect() as killer:
+        holder.execute(text("LOCK TABLE deliveries IN EXCLUSIVE MODE"))
+        held = holder.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        killer.execution_options(isolation_level="AUTOCOMMIT")  # within one transaction the server shows one picture
+        waiting = text(f"SELECT count(*) FROM pg_stat_activity WHERE {ours} AND wait_event_type = 'Lock'")
+        until(lambda: killer.execute(waiting).scalar_one() > 0)
+        killer.execute(
+            text(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+                f"WHERE {ours} AND pid NOT IN (pg_backend_pid(), :held)"
+            ),
+            {"held": held},
+        )
 
 
 def test_an_idle_worker_writes_nothing(database: Database) -> None:
