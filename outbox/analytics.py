@@ -19,8 +19,7 @@ import orjson
 from sqlalchemy import delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
-from outbox.database import announce
-from outbox.delivery.endpoint import Condition, Endpoint, disabled, enabled
+from outbox.delivery.endpoint import Condition, Endpoint
 from outbox.delivery.guard import Refusal
 from outbox.delivery.models import DeliveryRow
 from outbox.delivery.outcome import Outcome, Result
@@ -41,6 +40,7 @@ from outbox.events.allow_list import (
 from outbox.events.allow_list import UUID as A_UUID
 from outbox.events.types import EventType, Layer, layer_of
 from outbox.identity import new_uuid
+from outbox.subscribers import health
 from outbox.subscribers.models import Analytics, EndpointRow, Subscriber, Subscription
 from outbox.subscribers.patterns import EVERYTHING
 
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from outbox.delivery.guard import Guard
     from outbox.delivery.sender import Parcel
     from outbox.events.allow_list import Properties, Shape
+    from outbox.events.models import TelemetryPayload
 
 SUBSCRIBER = UUID("c9075806-be93-4b87-9d77-9a376d347b3a")
 """The same in every installation, as in the original."""
@@ -178,19 +179,57 @@ def check(backend: Backend, guard: Guard) -> None:
 
 # Who listens.
 
+_NOT_STARTED = "No process with ORCHEST_ANALYTICS_URL has started yet."
+
 
 def follow(session: Session, backend: Backend, now: datetime) -> UUID | None:
     """At the start of a process that delivers, and whenever the setting changed: the subscriber is as the setting says.
 
     Returns the random uuid that stands for this installation; None while analytics are off. Then no delivery is made,
-    and those still waiting are gone.
+    and those still waiting are gone. What was declined stays so, but is ready to be accepted again.
     """
     if not backend.is_on:
         _turn_off(session)
         return None
     _subscribe(session, now)
     _turn_on(session, now)
-    return session.scalars(select(Subscription.uuid).where(Subscription.subscriber_uuid == SUBSCRIBER)).one()
+    return installation(session)
+
+
+def installation(session: Session) -> UUID | None:
+    """What stands for this installation; None: it has never had anything to do with analytics."""
+    return session.scalar(select(Subscription.uuid).where(Subscription.subscriber_uuid == SUBSCRIBER))
+
+
+def identify(session: Session, uuid: UUID, now: datetime) -> None:
+    """From now on this stands for the installation; senders that run already go on with what they know."""
+    if installation(session) is None:
+        _subscribe(session, now)
+        health.disable(session, SUBSCRIBER, _NOT_STARTED)
+    its = update(Subscription).where(Subscription.subscriber_uuid == SUBSCRIBER).values(uuid=uuid)
+    session.execute(its.execution_options(synchronize_session=False))
+
+
+def is_declined(session: Session) -> bool:
+    condition = select(EndpointRow.condition).where(EndpointRow.subscriber_uuid == SUBSCRIBER)
+    return session.scalar(condition) == Condition.PAUSED
+
+
+def decline(session: Session, now: datetime) -> None:
+    """Somebody wants none: nothing is told or kept any more, whatever processes with an address start, until
+    `accept`.
+    """
+    _subscribe(session, now)
+    health.pause(session, SUBSCRIBER, "TELEMETRY_DISABLED is set.")
+    _forget_waiting(session)
+
+
+def accept(session: Session, backend: Backend, now: datetime) -> None:
+    """They may be told again. With a backend that is on they are, at once."""
+    if is_declined(session):
+        health.disable(session, SUBSCRIBER, _NOT_STARTED)
+        _forget_waiting(session)
+        follow(session, backend, now)
 
 
 def _subscribe(session: Session, now: datetime) -> None:
@@ -214,31 +253,24 @@ def _subscribe(session: Session, now: datetime) -> None:
 
 def _turn_on(session: Session, now: datetime) -> None:
     """What was held since its backend was given up is due again."""
-    endpoint = session.get_one(EndpointRow, SUBSCRIBER, with_for_update=True, populate_existing=True)
-    if endpoint.condition == Condition.ENABLED:
-        return
-    _write(endpoint, enabled(Endpoint(SUBSCRIBER)))
-    resume = update(DeliveryRow).where(*_its(Status.HELD)).values(status=Status.SCHEDULED, due_at=now)
-    session.execute(resume.execution_options(synchronize_session=False))
-    announce(session)
+    if _condition(session) is Condition.DISABLED:
+        health.resume(session, SUBSCRIBER, now)
 
 
 def _turn_off(session: Session) -> None:
-    if session.get(Analytics, SUBSCRIBER) is None:
+    if session.get(Analytics, SUBSCRIBER) is None or _condition(session) is Condition.PAUSED:
         return
-    endpoint = session.get_one(EndpointRow, SUBSCRIBER, with_for_update=True, populate_existing=True)
-    _write(endpoint, disabled(Endpoint(SUBSCRIBER), "ORCHEST_ANALYTICS_URL is not set."))
-    waiting = delete(DeliveryRow).where(*_its(Status.SCHEDULED, Status.HELD))
-    session.execute(waiting.execution_options(synchronize_session=False))
+    health.disable(session, SUBSCRIBER, "ORCHEST_ANALYTICS_URL is not set.")
+    _forget_waiting(session)
 
 
-def _its(*statuses: Status) -> tuple[Any, ...]:
-    return (DeliveryRow.subscriber_uuid == SUBSCRIBER, DeliveryRow.status.in_(statuses))
+def _condition(session: Session) -> Condition:
+    return health.locked(session, SUBSCRIBER).condition
 
 
-def _write(row: EndpointRow, endpoint: Endpoint) -> None:
-    for name, value in asdict(endpoint).items():
-        setattr(row, name, value)
+def _forget_waiting(session: Session) -> None:
+    waiting = (DeliveryRow.subscriber_uuid == SUBSCRIBER, DeliveryRow.status == Status.HELD)
+    session.execute(delete(DeliveryRow).where(*waiting).execution_options(synchronize_session=False))
 
 
 # What is sent.
@@ -283,11 +315,11 @@ class AnalyticsClient:
         `payload` has `event_properties` and `derived_properties` and nothing else; of them goes out what the allow-list
         names. Raises ValueError for another payload, or for an event that is none. Not from a running asyncio loop.
         """
-        anonymous = _anonymous(Event(event), payload)
+        telemetry = anonymous(Event(event), payload)
         if not self._backend.is_on or self._installation is None:
             return False
         now = datetime.now(UTC)
-        told = _Told(event, str(new_uuid()), str(now), anonymous)
+        told = _Told(event, str(new_uuid()), str(now), telemetry)
         outcome = asyncio.run(self._send(_batch(self._backend, self._installation, [told]), now))
         return outcome.result is Result.DELIVERED
 
@@ -299,7 +331,8 @@ class AnalyticsClient:
             await transport.close()
 
 
-def _anonymous(event: Event, payload: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+def anonymous(event: Event, payload: Mapping[str, Mapping[str, Any]]) -> TelemetryPayload:
+    """What of it may be known. Raises ValueError for a payload of another shape."""
     if set(payload) != _HALVES or not all(isinstance(half, Mapping) for half in payload.values()):
         raise ValueError(f"{event}: a payload has exactly event_properties and derived_properties, both objects")
     shape = ALLOWED[event]

@@ -44,6 +44,7 @@ _DEAD_HOST = {
     "tcp_user_timeout": 20_000,
 }
 """A server that is silently gone is noticed within half a minute; seconds, and milliseconds for the last."""
+_CONNECTIONS = 15
 _IDLE_SECONDS = 5
 """A process that is frozen in the middle of a transaction must not keep its locks: after this PostgreSQL ends it."""
 _ALTERING_LOCK = 0x6F726368657374
@@ -99,10 +100,15 @@ class Database:
     Raises DatabaseError for a URL that is none of ours; later, from the transactions, when the database cannot be used.
     """
 
-    def __init__(self, url: str, after_commit: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, url: str, after_commit: Callable[[], None] = lambda: None, connections: int = _CONNECTIONS
+    ) -> None:
+        """`connections`: as many as threads may be in a transaction at once; whoever comes later waits."""
         self.url = _parse(url)
         self._after_commit = after_commit
-        self.engine = create_engine(self.url, hide_parameters=True, **_options(self.url))
+        self.engine = create_engine(
+            self.url, hide_parameters=True, pool_size=connections, max_overflow=0, **_options(self.url)
+        )
         self._thread_gate = threading.Lock()
         if self.is_sqlite:
             event.listen(self.engine, "do_connect", self._before_connect)

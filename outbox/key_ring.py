@@ -67,7 +67,7 @@ class KeyRing:
         if ciphertext[:head] != _VERSION or key not in self._ciphers:
             raise KeyRingError(
                 f"{place}: encrypted under a key that is not in the ring. Add the former key behind the new one in "
-                "ORCHEST_SECRET_KEYS (or in the file secret.keys), or remove the webhook and add it again."
+                "ORCHEST_SECRET_KEYS (or in the file secret.keys), or make what it belongs to anew."
             )
         try:
             plain = self._ciphers[key].decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.encode())

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from outbox.database import Database
 
-CURRENT = "0002"
+CURRENT = "0007"
 """The last revision in `migrations/versions`; here too, because asking Alembic costs more than a whole command may."""
 
 

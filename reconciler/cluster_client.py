@@ -24,7 +24,7 @@ from desired_state.objects import FIELD_MANAGER, KINDS, Kind, ObjectKey
 from reconciler.errors import BadKubeconfig, ClusterError, NotFound, ServerFault, Unreachable, api_error
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from desired_state.masking import Masker
 
@@ -46,6 +46,7 @@ POD = Kind("", "v1", "Pod", "pods", namespaced=True)
 LEASE = Kind("coordination.k8s.io", "v1", "Lease", "leases", namespaced=True)
 INGRESS_CLASS = Kind("networking.k8s.io", "v1", "IngressClass", "ingressclasses", namespaced=False)
 STORAGE_CLASS = Kind("storage.k8s.io", "v1", "StorageClass", "storageclasses", namespaced=False)
+TOKEN_REVIEW = Kind("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", namespaced=False)
 CRD = Kind("apiextensions.k8s.io", "v1", "CustomResourceDefinition", "customresourcedefinitions", namespaced=False)
 
 _ADDRESSABLE = {
@@ -194,6 +195,23 @@ class ClusterClient:
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
         return self._request("POST", path, query, attempt=f"create {key}", body=content)
 
+    def review_token(self, token: str, audiences: Sequence[str]) -> Content:
+        """What the server knows of somebody's bearer token: the status of a TokenReview. Nothing is stored."""
+        body = {
+            "apiVersion": TOKEN_REVIEW.api_version,
+            "kind": TOKEN_REVIEW.kind,
+            "spec": {"token": token, "audiences": list(audiences)},
+        }
+        answer = self._request(
+            "POST",
+            _collection(TOKEN_REVIEW, ""),
+            attempt="review a bearer token",
+            body=body,
+            secrets=frozenset({token}),
+        )
+        status: Content = answer["status"]
+        return status
+
     def apply(
         self,
         content: Mapping[str, Any],
@@ -266,7 +284,9 @@ class ClusterClient:
         attempt: str,
         body: Mapping[str, Any] | bytes | None = None,
         media: str = "json",
+        secrets: frozenset[str] = frozenset(),
     ) -> tuple[int, Content]:
+        """`secrets`: those in `body` that are not to be recognised as such by their place."""
         url = f"{self._session.host}{path}" + (f"?{urlencode(query)}" if query else "")
         data = (
             body
@@ -276,9 +296,9 @@ class ClusterClient:
         headers = {"accept": "application/json", "content-type": f"application/{media}"}
         answer = self._answer(method, url, data, headers, attempt)
         if answer.status >= 400:
-            secrets = secrets_in({} if body is None or isinstance(body, bytes) else body)
+            found = secrets | secrets_in({} if body is None or isinstance(body, bytes) else body)
             raise api_error(
-                answer.status, answer.data, attempt=attempt, scrub=lambda text: self._masker.scrub(text, secrets)
+                answer.status, answer.data, attempt=attempt, scrub=lambda text: self._masker.scrub(text, found)
             )
         try:
             return answer.status, orjson.loads(answer.data)

@@ -6,6 +6,7 @@ locked elsewhere is left out, so that a stopped process can hold up one endpoint
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from sqlalchemy import bindparam, select, update
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
     from uuid import UUID
 
-    from sqlalchemy import Table
+    from sqlalchemy import Row, Table
     from sqlalchemy.engine import Connection
 
 
@@ -33,9 +34,8 @@ def lock(connection: Connection, subscribers: Collection[UUID]) -> dict[UUID, Lo
     if not subscribers:
         return {}
     found = {}
-    for kind, max_in_flight, rate, *columns in connection.execute(_LOCK, {"subscribers": list(subscribers)}).all():
-        endpoint = _endpoint(*columns)
-        found[endpoint.subscriber_uuid] = Locked(endpoint, kind, max_in_flight, rate)
+    for row in connection.execute(_LOCK, {"subscribers": list(subscribers)}).all():
+        found[row.subscriber_uuid] = Locked(endpoint_of(row), row.type, row.max_in_flight, row.rate_per_second)
     return found
 
 
@@ -53,8 +53,9 @@ def save(connection: Connection, locked: Mapping[UUID, Locked], endpoints: Mappi
         connection.execute(_SAVE, changed)
 
 
-def _endpoint(uuid: UUID, condition: str, reason: str, breaker: str, *rest: Any) -> Endpoint:
-    return Endpoint(uuid, Condition(condition), reason, Breaker(breaker), *rest)
+def endpoint_of(row: EndpointRow | Row[*tuple[Any, ...]]) -> Endpoint:
+    """Of a row of the table, or of a query that has all of its columns."""
+    return Endpoint(row.subscriber_uuid, Condition(row.condition), row.reason, Breaker(row.breaker), *_REST(row))
 
 
 def _columns(endpoint: Endpoint) -> dict[str, object]:
@@ -62,10 +63,12 @@ def _columns(endpoint: Endpoint) -> dict[str, object]:
     return columns | {"subscriber": endpoint.subscriber_uuid}
 
 
-_NAMES = (
-    *("condition", "reason", "breaker", "consecutive_failures", "failing_since", "open_until", "openings"),
-    *("not_before", "ramp", "rate_tokens", "rate_at"),
+_REST_NAMES = (
+    *("consecutive_failures", "failing_since", "open_until", "openings", "not_before", "ramp"),
+    *("rate_tokens", "rate_at"),
 )
+_NAMES = ("condition", "reason", "breaker", *_REST_NAMES)
+_REST = attrgetter(*_REST_NAMES)
 _TABLE = cast("Table", EndpointRow.__table__)
 _SUBSCRIBERS = cast("Table", Subscriber.__table__)
 _IN = _TABLE.c.subscriber_uuid.in_(bindparam("subscribers", expanding=True))

@@ -243,7 +243,7 @@ def _wrong_port(port: str | None) -> str:
         return "the URL's port is no number from 1 to 65535"
     number = int(port)
     if number in _DENIED_PORTS or (number < _FIRST_FREE_PORT and number not in _DEFAULT_PORTS.values()):
-        return f"port {number} belongs to a service that is no webhook: use 80, 443 or a free one from 1024 up"
+        return "the URL's port belongs to a service that is no webhook: use 80, 443 or a free one from 1024 up"
     return ""
 
 

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from datetime import datetime  # noqa: TC003 - the API makes models of these dataclasses
 from typing import TYPE_CHECKING
+from uuid import UUID  # noqa: TC003
 
 from sqlalchemy import select
 from sqlalchemy.orm import defer
@@ -21,8 +23,6 @@ from outbox.subscribers.models import Webhook
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
-    from datetime import datetime
-    from uuid import UUID
 
     from sqlalchemy import Select
     from sqlalchemy.orm import Session
@@ -95,9 +95,11 @@ def find_delivery(session: Session, reference: str) -> DeliveryView:
     span = span_of(reference)
     found = span and _views(session, _DELIVERIES.where(DeliveryRow.uuid.between(*span)).limit(2))
     if not found:
-        raise Unknown(f"No delivery {reference}. They are listed by: orchest webhook attempts NAME")
+        text = f"No delivery {reference}. They are listed by: orchest webhook attempts NAME"
+        raise Unknown(text, "There is no such delivery.")
     if len(found) > 1:
-        raise Unknown(f"Several deliveries begin with {reference}. Give more of the uuid.")
+        plain = "Several deliveries begin so. Give more of the uuid."
+        raise Unknown(f"Several deliveries begin with {reference}. Give more of the uuid.", plain)
     return found[0]
 
 

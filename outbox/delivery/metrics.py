@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from prometheus_client.metrics_core import Metric
+    from sqlalchemy.orm import Session
 
     from outbox.database import Database
     from outbox.delivery.finish import Report
@@ -88,11 +89,16 @@ class Queue(NamedTuple):
 
 
 def collect(database: Database) -> tuple[Queue, ...]:
-    """Every delivery that is not over is in exactly one queue. Reads the rows of the queues, not of the history."""
+    """As `queues`, in a transaction of its own."""
     with database.reading() as session:
-        connection = session.connection()
-        now = instant(connection)
-        rows = connection.execute(_QUEUES, {"now": now}).all()
+        return queues(session)
+
+
+def queues(session: Session) -> tuple[Queue, ...]:
+    """Every delivery that is not over is in exactly one queue. Reads the rows of the queues, not of the history."""
+    connection = session.connection()
+    now = instant(connection)
+    rows = connection.execute(_QUEUES, {"now": now}).all()
     return tuple(
         Queue(lane, state, count, max(0.0, (now - oldest).total_seconds())) for lane, state, count, oldest in rows
     )
@@ -112,12 +118,12 @@ class QueueCollector(Collector):
         )
         is_up = GaugeMetricFamily("orchest_outbox_database_up", "Whether the database answers: 1, or 0.", value=1)
         try:
-            queues = collect(self._database)
+            found = collect(self._database)
         except DatabaseError:
             yield GaugeMetricFamily(is_up.name, is_up.documentation, value=0)
             return
         yield is_up
-        for queue in queues:
+        for queue in found:
             depth.add_metric([queue.lane, queue.state], queue.deliveries)
             age.add_metric([queue.lane, queue.state], queue.oldest_seconds)
         yield depth

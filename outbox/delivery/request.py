@@ -47,7 +47,7 @@ _VISIBLE = re.compile(r"[\t\x20-\x7e]*")
 
 
 class HeaderError(ValueError):
-    """A custom header that cannot be sent: which, why, and the mend. Never shows its value."""
+    """A custom header that cannot be sent: why, and the mend. Never shows its name or value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ def is_ours(name: str) -> bool:
 def check_header(name: str, value: str) -> None:
     """A custom header, before it is stored. Raises HeaderError."""
     if not _TOKEN.fullmatch(name):
-        raise HeaderError(f"header {name!r}: not a header name. Use letters, digits and hyphens.")
+        raise HeaderError("not a header name. Use letters, digits and hyphens.")
     if is_ours(name):
-        raise HeaderError(f"header {name}: set by every delivery itself. Choose another name.")
+        raise HeaderError("set by every delivery itself. Choose another name.")
     if not _VISIBLE.fullmatch(value) or value != value.strip():
-        raise HeaderError(f"header {name}: its value is not plain visible ASCII. Encode it, for example as base64.")
+        raise HeaderError("its value is not plain visible ASCII. Encode it, for example as base64.")
 
 
 def _json(parcel: Parcel) -> bytes:

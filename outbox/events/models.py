@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from uuid import UUID  # noqa: TC003 - SQLAlchemy evaluates the annotations
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import JSON, ForeignKey, Index, String, Text, inspect
+from sqlalchemy import JSON, BigInteger, FetchedValue, ForeignKey, Index, String, Text, inspect
 from sqlalchemy.orm import Mapped, mapped_column
 from sqlalchemy.types import TypeDecorator
 
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from sqlalchemy.engine.interfaces import Dialect
 
 UNKNOWN_LAYER = "event"
+RELAYED = "analytics"
+"""In the column `layer`: what somebody else told us for analytics (`outbox.analytics`). No user ever sees it."""
 _KNOWN_LAYERS = frozenset(Layer)
 
 Payload = dict[str, Any]
@@ -65,6 +67,7 @@ class Event(Base):
         Index("ix_events_type", "type", "uuid"),
         Index("ix_events_project_uuid", "project_uuid", "job_uuid"),
         Index("ix_events_timestamp", "timestamp"),
+        Index("ix_events_position", "position", "uuid"),
     )
     __mapper_args__ = {"polymorphic_on": "layer", "polymorphic_identity": UNKNOWN_LAYER}  # noqa: RUF012
     __allow_unmapped__ = True
@@ -80,6 +83,8 @@ class Event(Base):
     """What users are told, frozen as JSON text when the event was registered."""
     telemetry: Mapped[str | None] = mapped_column(Text)
     """Likewise what telemetry may know; None when nobody listened."""
+    position: Mapped[int | None] = mapped_column(BigInteger, FetchedValue())
+    """In the order of streams (`feed.py`); the database numbers events by a trigger."""
 
     @cached_property
     def given(self) -> given_facts.Facts:

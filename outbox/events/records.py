@@ -1,26 +1,25 @@
 """Events as they are in the table, for people who look and for copies.
 
 In: a reading session. Out: frozen values, newest first. Never: a judgement of what is in them; events of types and
-layers that this version does not know are read like all others.
+layers that this version does not know are read like all others. What was relayed for analytics is not among them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - answers of the API are parsed into these dataclasses
 from dataclasses import asdict, dataclass
+from datetime import datetime  # noqa: TC003
 from typing import TYPE_CHECKING, Any
+from uuid import UUID  # noqa: TC003
 
 from sqlalchemy import String, select, true, type_coerce
 
 from outbox.events.errors import UnknownEventError
-from outbox.events.models import Event, class_of
+from outbox.events.models import RELAYED, Event, class_of
 from outbox.reference import span_of
-from outbox.subscribers.patterns import EVERYTHING
+from outbox.subscribers.patterns import EVERYTHING, Interest, hears
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from datetime import datetime
-    from uuid import UUID
-
     from sqlalchemy import ColumnElement
     from sqlalchemy.orm import Session
 
@@ -53,7 +52,7 @@ class EventFilter:
     """Exclusive."""
 
 
-_RECORD = select(
+RECORD_COLUMNS = (
     Event.uuid,
     Event.type,
     type_coerce(Event.layer, String),
@@ -63,11 +62,13 @@ _RECORD = select(
     Event.facts,
     Event.payload,
 )
+"""In the order of `EventRecord`."""
+_RECORD = select(*RECORD_COLUMNS).where(Event.layer != RELAYED)
 
 
 def list_events(session: Session, wanted: EventFilter, before: UUID | None, limit: int) -> tuple[EventRecord, ...]:
     """Newest first, at most `limit`. `before`: the last uuid of the page before this one."""
-    conditions = _conditions(wanted)
+    conditions = conditions_of(wanted)
     if before is not None:
         conditions.append(Event.uuid < before)
     query = _RECORD.where(*conditions).order_by(Event.uuid.desc()).limit(limit)
@@ -100,6 +101,20 @@ def of_pattern(pattern: str) -> ColumnElement[bool]:
     return Event.type == pattern
 
 
+def matches(wanted: EventFilter, event: EventRecord) -> bool:
+    """The same as the query, for an event at hand."""
+    return (
+        hears(
+            Interest(wanted.pattern, wanted.project_uuid, wanted.job_uuid),
+            event.type,
+            event.project_uuid,
+            event.job_uuid,
+        )
+        and (wanted.since is None or event.timestamp >= wanted.since)
+        and (wanted.until is None or event.timestamp < wanted.until)
+    )
+
+
 def record_of(event: Event) -> EventRecord:
     """Of an event that was just made; it need not be in any database."""
     return EventRecord(
@@ -119,8 +134,9 @@ def event_from(record: EventRecord) -> Event:
     return class_of(record.layer)(**asdict(record))
 
 
-def _conditions(wanted: EventFilter) -> list[ColumnElement[bool]]:
-    conditions = [of_pattern(wanted.pattern)]
+def conditions_of(wanted: EventFilter) -> list[ColumnElement[bool]]:
+    """For a query over events, as `matches` is for one event."""
+    conditions = [Event.layer != RELAYED, of_pattern(wanted.pattern)]
     if wanted.project_uuid is not None:
         conditions.append(Event.project_uuid == wanted.project_uuid)
     if wanted.job_uuid is not None:

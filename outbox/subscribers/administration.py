@@ -9,27 +9,34 @@ from __future__ import annotations
 import json
 import secrets
 from collections import defaultdict
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, select, update
+from sqlalchemy import delete, select
 
-from outbox.database import announce
-from outbox.delivery.endpoint import Breaker, Condition, Endpoint, enabled, paused
+from outbox.delivery.endpoint import Endpoint
 from outbox.delivery.guard import Target
-from outbox.delivery.models import DeliveryRow
 from outbox.delivery.request import JSON
 from outbox.delivery.signing import secret_of
-from outbox.delivery.state import Status
 from outbox.events.types import EventType
 from outbox.identity import new_uuid
+from outbox.subscribers import health
 from outbox.subscribers.destination import Destination
 from outbox.subscribers.destinations import destination, live_secrets, place
-from outbox.subscribers.errors import NotNow, Unacceptable, Unknown
+from outbox.subscribers.errors import Mistake, NotNow, Unacceptable, Unknown
 from outbox.subscribers.models import EndpointRow, SigningSecret, Subscriber, Subscription, Webhook
 from outbox.subscribers.patterns import Interest
-from outbox.subscribers.webhook import SecretView, WebhookSpec, WebhookView, mistakes, normalized, secret_mistakes
+from outbox.subscribers.webhook import (
+    SecretView,
+    WebhookSpec,
+    WebhookView,
+    find_among,
+    mistakes,
+    normalized,
+    secret_mistakes,
+    trimmed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -45,7 +52,6 @@ DEFAULT_OVERLAP = timedelta(days=1)
 LONGEST_OVERLAP = timedelta(days=7)
 MOST_OLD_SECRETS = 10
 _SECRET_BYTES = 32
-_LEAST_PREFIX = 4
 
 
 def new_secret() -> str:
@@ -82,18 +88,7 @@ def show(session: Session, uuid: UUID, now: datetime) -> WebhookView:
 
 def find(session: Session, reference: str, now: datetime) -> WebhookView:
     """By uuid, by name, or by what only one uuid or name begins with. Raises Unknown."""
-    known = webhooks(session, now)
-    wanted = reference.lower()
-    exact = [one for one in known if wanted == str(one.uuid) or reference == one.name]
-    similar = [one for one in known if str(one.uuid).startswith(wanted) or one.name.startswith(reference)]
-    found = exact or (similar if len(reference) >= _LEAST_PREFIX else [])
-    if len(found) == 1:
-        return found[0]
-    if found:
-        several = ", ".join(f"{one.name} ({one.uuid})" for one in found)
-        raise Unknown(f"Several webhooks could be meant by {reference}: {several}. Give a whole uuid.")
-    there = f"There is: {', '.join(one.name for one in known)}." if known else "There is none yet: orchest webhook add"
-    raise Unknown(f"No webhook {reference}. {there}")
+    return find_among(webhooks(session, now), reference)
 
 
 def trial(asked: WebhookSpec, secret: str, *, permission: Permission) -> Destination:
@@ -139,14 +134,30 @@ def change(
 
     Raises Unknown, Unacceptable.
     """
+    return amend(session, uuid, lambda _: asked, permission=permission, key_ring=key_ring, now=now)
+
+
+def amend(
+    session: Session,
+    uuid: UUID,
+    amended: Callable[[WebhookSpec], WebhookSpec],
+    *,
+    permission: Permission,
+    key_ring: KeyRing,
+    now: datetime,
+) -> WebhookView:
+    """A part of the specification: `amended` gets it as it is at this moment, decrypted.
+
+    Raises Unknown, Unacceptable.
+    """
     row = _locked(session, uuid)
     before = specification(session, uuid, key_ring)
-    spec = _accepted(asked, permission, [])
+    spec = _accepted(amended(before), permission, [])
     _write(row, spec, permission, key_ring)
     session.execute(delete(Subscription).where(Subscription.subscriber_uuid == uuid))
     session.add_all([_subscription(uuid, interest) for interest in spec.subscriptions])
     if spec.url != before.url:
-        _change_health(session, uuid, _unknown_health)
+        health.change(session, uuid, _unknown_health)
     session.flush()
     return show(session, uuid, now)
 
@@ -165,9 +176,10 @@ def rotate(
     Raises Unknown, Unacceptable, NotNow when too many old ones are still valid.
     """
     if not timedelta() <= overlap <= LONGEST_OVERLAP:
-        raise Unacceptable(f"The former secret can stay valid for 0 to {LONGEST_OVERLAP.days} days, not for {overlap}.")
+        what = f"the former secret can stay valid for 0 to {LONGEST_OVERLAP.days} days."
+        raise Unacceptable([Mistake("overlap", what, str(overlap))])
     if found := secret_mistakes(secret):
-        raise Unacceptable("\n".join(found))
+        raise Unacceptable(found)
     _locked(session, uuid)
     until = now + overlap
     for old in live_secrets(session, [uuid], now).get(uuid, ()):
@@ -190,17 +202,14 @@ def rotate(
 def pause(session: Session, uuid: UUID, now: datetime) -> WebhookView:
     """Its deliveries are held, also those of events to come; what is under way ends. Raises Unknown."""
     _locked(session, uuid)
-    _change_health(session, uuid, lambda endpoint: paused(endpoint, "paused by hand"))
-    _move(session, uuid, Status.SCHEDULED, status=Status.HELD)
+    health.pause(session, uuid, "paused by hand")
     return show(session, uuid, now)
 
 
 def resume(session: Session, uuid: UUID, now: datetime) -> WebhookView:
     """Whatever was held is due now, and the record of failures begins anew. Also ends a disablement. Raises Unknown."""
     _locked(session, uuid)
-    _change_health(session, uuid, enabled)
-    _move(session, uuid, Status.HELD, status=Status.SCHEDULED, due_at=now)
-    announce(session)
+    health.resume(session, uuid, now)
     return show(session, uuid, now)
 
 
@@ -210,11 +219,10 @@ def remove(session: Session, uuid: UUID) -> None:
     session.execute(delete(Subscriber).where(Subscriber.uuid == uuid))
 
 
-def _accepted(asked: WebhookSpec, permission: Permission, more: list[str]) -> WebhookSpec:
-    spec = normalized(asked)
-    if found := mistakes(spec, permission, EventType) + more:
-        raise Unacceptable("\n".join(found))
-    return spec
+def _accepted(asked: WebhookSpec, permission: Permission, more: list[Mistake]) -> WebhookSpec:
+    if found := mistakes(trimmed(asked), permission, EventType) + more:
+        raise Unacceptable(found)
+    return normalized(asked)
 
 
 def _locked(session: Session, uuid: UUID) -> Webhook:
@@ -226,7 +234,7 @@ def _locked(session: Session, uuid: UUID) -> Webhook:
 def _row(session: Session, uuid: UUID) -> Webhook:
     row = session.get(Webhook, uuid)
     if row is None:
-        raise Unknown(f"No webhook {uuid}. They are listed by: orchest webhook list")
+        raise Unknown(f"No webhook {uuid}. They are listed by: orchest webhook list", "There is no such webhook.")
     return row
 
 
@@ -259,33 +267,17 @@ def _signing_secret(subscriber: UUID, secret: str, key_ring: KeyRing, now: datet
     return SigningSecret(uuid=uuid, subscriber_uuid=subscriber, ciphertext=ciphertext, created_at=now, expires_at=None)
 
 
-def _change_health(session: Session, uuid: UUID, next_of: Callable[[Endpoint], Endpoint]) -> None:
-    """Of its health, which workers write too: the row is locked before it is read."""
-    row = session.get_one(EndpointRow, uuid, with_for_update=True, populate_existing=True)
-    values = {column.name: getattr(row, column.name) for column in fields(Endpoint)}
-    before = Endpoint(**{**values, "condition": Condition(row.condition), "breaker": Breaker(row.breaker)})
-    for name, value in asdict(next_of(before)).items():
-        setattr(row, name, value)
-    session.flush()
-
-
 def _unknown_health(endpoint: Endpoint) -> Endpoint:
     """Of another receiver under the same name: as good as new, but no more enabled than before."""
     return Endpoint(endpoint.subscriber_uuid, condition=endpoint.condition, reason=endpoint.reason)
-
-
-def _move(session: Session, uuid: UUID, of: Status, **values: object) -> None:
-    """All of its deliveries that have the status `of`."""
-    its = (DeliveryRow.subscriber_uuid == uuid, DeliveryRow.status == of)
-    session.execute(update(DeliveryRow).where(*its).values(**values).execution_options(synchronize_session=False))
 
 
 def _views(session: Session, rows: Sequence[Webhook], now: datetime) -> list[WebhookView]:
     uuids = [row.uuid for row in rows]
     interests, live = _interests(session, uuids), live_secrets(session, uuids, now)
     endpoints = session.scalars(select(EndpointRow).where(EndpointRow.subscriber_uuid.in_(uuids)))
-    health = {endpoint.subscriber_uuid: endpoint for endpoint in endpoints}
-    return [_view(row, health[row.uuid], interests.get(row.uuid, []), live.get(row.uuid, [])) for row in rows]
+    endpoint_of = {endpoint.subscriber_uuid: endpoint for endpoint in endpoints}
+    return [_view(row, endpoint_of[row.uuid], interests.get(row.uuid, []), live.get(row.uuid, [])) for row in rows]
 
 
 def _view(

@@ -9,10 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
+from uuid import UUID  # noqa: TC003 - answers of the API are parsed into these dataclasses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from uuid import UUID
 
 EVERYTHING = "*"
 _PROJECT = "project:"
@@ -48,23 +48,22 @@ def hears(interest: Interest, event_type: str, project_uuid: UUID | None, job_uu
 
 
 def mistake(interest: Interest, known: Iterable[str]) -> str:
-    """What is wrong with it and the mend; "" for one that can hear something. `known`: all event types."""
+    """What is wrong with it and the mend, without repeating it; "" for one that can hear something. `known`: all event
+    types.
+    """
     types = sorted(known)
     matching = [name for name in types if interest.pattern in patterns_hearing(name)]
     if not matching:
         return _unknown(interest.pattern, types)
     if interest.job_uuid and not interest.project_uuid:
-        return f"{interest.pattern}: a job is given without its project. Give the project too."
+        return "a job is given without its project. Give the project too."
     if interest.job_uuid and not _some(matching, _JOBS):
         return (
-            f"{interest.pattern}: no event of a job, so it cannot be limited to one. "
+            "no event of a job, so it cannot be limited to one. "
             "Types of jobs begin with project:one-off-job: or project:cron-job:."
         )
     if interest.project_uuid and not _some(matching, (_PROJECT,)):
-        return (
-            f"{interest.pattern}: no event of a project, so it cannot be limited to one. "
-            "Types of projects begin with project:."
-        )
+        return "no event of a project, so it cannot be limited to one. Types of projects begin with project:."
     return ""
 
 
@@ -73,7 +72,10 @@ def _unknown(pattern: str, types: list[str]) -> str:
     close = get_close_matches(pattern, offered, n=3, cutoff=0.6)
     meant = f"Did you mean {' or '.join(close)}? " if close else ""
     wrong = "matches no event type" if "*" in pattern else "no such event type"
-    return f"{pattern}: {wrong}. {meant}Types are listed by: orchest events types"
+    return f"{wrong}. {meant}{_LISTED}"
+
+
+_LISTED = "Types are listed by: orchest events types, and GET /api/notifications/subscribable-events"
 
 
 def _some(types: list[str], prefixes: tuple[str, ...]) -> bool:

@@ -6,24 +6,29 @@ In: the wish, and what the operator permits. Out: the list of its mistakes, each
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from datetime import datetime  # noqa: TC003 - answers of the API are parsed into these dataclasses
+from itertools import islice
 from typing import TYPE_CHECKING
+from uuid import UUID  # noqa: TC003
 
 from outbox.delivery.guard import Guard, Refusal
 from outbox.delivery.request import CONTENT_TYPES, JSON, HeaderError, check_header
 from outbox.delivery.signing import SecretError, check_secret
-from outbox.subscribers.patterns import mistake
+from outbox.reference import meant
+from outbox.subscribers.errors import Mistake, Unknown
+from outbox.subscribers.patterns import Interest, mistake
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from datetime import datetime
-    from uuid import UUID
-
-    from outbox.subscribers.patterns import Interest
+    from collections.abc import Iterable, Iterator, Sequence
 
 DEFAULT_MAX_IN_FLIGHT = 16
 MOST_IN_FLIGHT = 100
+LEAST_RATE = 0.001
+MOST_RATE = 10_000
 _NAME_CHARACTERS = 100
 _HEADERS_BYTES = 4096
+_MOST_SUBSCRIPTIONS_TOLD = 20
+"""Of those that are wrong: looking for what was meant takes milliseconds for each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,59 +84,82 @@ class WebhookView:
     """The live ones, the current one first."""
 
 
+def find_among(known: Sequence[WebhookView], reference: str) -> WebhookView:
+    """By uuid, by name, or by what only one uuid or name begins with. Raises Unknown."""
+    found = meant(reference, known)
+    if len(found) == 1:
+        return found[0]
+    if found:
+        several = ", ".join(f"{one.name} ({one.uuid})" for one in found)
+        raise Unknown(f"Several webhooks could be meant by {reference}: {several}. Give a whole uuid.")
+    there = f"There is: {', '.join(one.name for one in known)}." if known else "There is none yet: orchest webhook add"
+    raise Unknown(f"No webhook {reference}. {there}")
+
+
+def trimmed(asked: WebhookSpec) -> WebhookSpec:
+    """The same without blanks around."""
+    headers = tuple((name.strip(), value.strip()) for name, value in asked.headers)
+    return replace(asked, name=asked.name.strip(), url=asked.url.strip(), headers=headers)
+
+
 def normalized(asked: WebhookSpec) -> WebhookSpec:
     """The same without what a person types by accident: blanks around, a subscription or a header given twice."""
-    headers = {name.strip().lower(): (name.strip(), value.strip()) for name, value in asked.headers}
-    return replace(
-        asked,
-        name=asked.name.strip(),
-        url=asked.url.strip(),
-        subscriptions=tuple(dict.fromkeys(asked.subscriptions)),
-        headers=tuple(headers.values()),
-    )
+    spec = trimmed(asked)
+    headers = {name.lower(): (name, value) for name, value in spec.headers}
+    return replace(spec, subscriptions=tuple(dict.fromkeys(spec.subscriptions)), headers=tuple(headers.values()))
 
 
-def mistakes(asked: WebhookSpec, permission: Permission, known_types: Iterable[str]) -> list[str]:
-    """Each with its mend. A name that resolves to a forbidden address is not seen here, but when a request is sent."""
-    types = tuple(known_types)
+def mistakes(asked: WebhookSpec, permission: Permission, known_types: Iterable[str]) -> list[Mistake]:
+    """Each with its mend, of a trimmed wish. A name that resolves to a forbidden address is not seen here, but when a
+    request is sent.
+    """
     found = [*_of_limits(asked), *_of_headers(asked.headers)]
     if isinstance(refusal := permission.guard.check(asked.url), Refusal):
-        found.append(f"url: {refusal.reason}.")
+        found.append(Mistake("url", f"{refusal.reason}."))
     if not 1 <= len(asked.name) <= _NAME_CHARACTERS or not asked.name.isprintable():
-        found.append(f"name: 1 to {_NAME_CHARACTERS} printable characters are needed.")
+        found.append(Mistake("name", f"1 to {_NAME_CHARACTERS} printable characters are needed."))
     if asked.content_type not in CONTENT_TYPES:
-        found.append(f"content type: {asked.content_type} is not known. Choose {' or '.join(CONTENT_TYPES)}.")
+        found.append(Mistake("content_type", f"not known. Choose {' or '.join(CONTENT_TYPES)}.", asked.content_type))
     if not asked.verify_ssl and not permission.allow_insecure_tls:
         found.append(
-            "verify_ssl: the operator does not allow webhooks whose certificate is not verified. "
-            "Give the receiver a certificate that is trusted here, or set ORCHEST_ALLOW_INSECURE_TLS=1."
+            Mistake(
+                "verify_ssl",
+                "the operator does not allow webhooks whose certificate is not verified. "
+                "Give the receiver a certificate that is trusted here, or set ORCHEST_ALLOW_INSECURE_TLS=1.",
+            )
         )
-    if not asked.subscriptions:
-        found.append("subscriptions: none, so it would never hear anything. Give at least one event type, or *.")
-    return found + [text for interest in asked.subscriptions if (text := mistake(interest, types))]
+    return [*found, *islice(_of_subscriptions(asked.subscriptions, tuple(known_types)), _MOST_SUBSCRIPTIONS_TOLD)]
 
 
-def secret_mistakes(secret: str) -> list[str]:
+def secret_mistakes(secret: str) -> list[Mistake]:
     """Of a signing secret that somebody brought along."""
     try:
         check_secret(secret)
     except SecretError as error:
-        return [f"secret: {error}"]
+        return [Mistake("secret", str(error))]
     return []
 
 
-def _of_limits(asked: WebhookSpec) -> Iterator[str]:
+def _of_limits(asked: WebhookSpec) -> Iterator[Mistake]:
     if not 1 <= asked.max_in_flight <= MOST_IN_FLIGHT:
-        yield f"max_in_flight: {asked.max_in_flight} is not between 1 and {MOST_IN_FLIGHT}."
-    if asked.rate_per_second is not None and not 0.001 <= asked.rate_per_second <= 10_000:
-        yield "rate_per_second: not between 0.001 and 10000. Leave it out for no limit."
+        yield Mistake("max_in_flight", f"not between 1 and {MOST_IN_FLIGHT}.", str(asked.max_in_flight))
+    if asked.rate_per_second is not None and not LEAST_RATE <= asked.rate_per_second <= MOST_RATE:
+        yield Mistake("rate_per_second", f"not between {LEAST_RATE} and {MOST_RATE}. Leave it out for no limit.")
 
 
-def _of_headers(headers: tuple[tuple[str, str], ...]) -> Iterator[str]:
-    for name, value in headers:
+def _of_headers(headers: tuple[tuple[str, str], ...]) -> Iterator[Mistake]:
+    for position, (name, value) in enumerate(headers):
         try:
             check_header(name, value)
         except HeaderError as error:
-            yield str(error)
+            yield Mistake(f"headers.{position}", str(error), name)
     if sum(len(name) + len(value) for name, value in headers) > _HEADERS_BYTES:
-        yield f"headers: more than {_HEADERS_BYTES} bytes together. Send fewer or shorter ones."
+        yield Mistake("headers", f"more than {_HEADERS_BYTES} bytes together. Send fewer or shorter ones.")
+
+
+def _of_subscriptions(interests: tuple[Interest, ...], known_types: tuple[str, ...]) -> Iterator[Mistake]:
+    if not interests:
+        yield Mistake("subscriptions", "none, so it would never hear anything. Give at least one event type, or *.")
+    for position, interest in enumerate(interests):
+        if what := mistake(interest, known_types):
+            yield Mistake(f"subscriptions.{position}", what, interest.pattern)

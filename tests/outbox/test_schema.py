@@ -185,10 +185,16 @@ def move(database: Database, target: str) -> None:
 
 
 def fill_and_check(database: Database, before: tuple[dict[str, Any], dict[str, list[tuple[Any, ...]]]]) -> None:
-    """Going up lost no row of the tables that were there; then the new tables get rows too."""
+    """Going up lost and changed no row of the tables that were there, but for new columns at its end and new types of
+    events; then the new tables get rows too.
+    """
     with database.altering() as connection:
+        columns = {table: len(parts["columns"]) for table, parts in before[0].items()}
         now = rows(connection)
-        assert {table: now[table] for table in before[1]} == before[1]
+        for table, found in before[1].items():
+            there = [row[: columns[table]] for row in now[table]]
+            assert [row for row in found if row not in there] == [], table
+            assert len(found) == len(there) or table == "event_types"
         fill(connection)
         assert all(rows(connection).values())
 

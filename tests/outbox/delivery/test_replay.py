@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from contextlib import closing
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid4
@@ -8,11 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, insert, select
+from sqlalchemy.event import listen
 
 from outbox.database import Database
 from outbox.delivery import replay as replaying
 from outbox.delivery.models import DeliveryRow
-from outbox.delivery.replay import Selection, count, replay, retry
+from outbox.delivery.replay import Selection, count, count_ahead, replay, replay_batch, retry
 from outbox.events.models import Event
 from outbox.events.types import EventType
 from outbox.identity import new_uuid
@@ -20,11 +23,12 @@ from outbox.schema import migrate
 from outbox.subscribers import administration
 from outbox.subscribers.errors import NotNow, Unknown
 from outbox.subscribers.patterns import Interest, hears, mistake, patterns_hearing
-from tests.outbox.delivery.rows import add_deliveries, deliveries, delivery
+from tests.outbox.delivery.rows import add_deliveries, add_subscriber, deliveries, delivery
 from tests.outbox.subscribers.wishes import DAY, NOW, added
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 FAILED = "project:one-off-job:failed"
 PROJECTS, JOBS = ([uuid4() for _ in range(2)] for _ in range(2))
@@ -104,6 +108,50 @@ def test_a_replay_makes_a_new_delivery_of_each_event_under_a_new_id(database: Da
         assert (row["status"], row["attempts"], row["subscriber_uuid"]) == ("scheduled", 0, webhook)
         assert row["created_at"] == row["due_at"] == NOW + DAY
     assert hints
+
+
+def test_batches_take_up_where_the_one_before_ended_whatever_waits_in_between(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also of events that share one moment."""
+    monkeypatch.setattr(replaying, "BATCH", 2)
+    webhook = hook(database)
+    events = [event(database, at=NOW + timedelta(seconds=number // 3)) for number in range(7)]
+    ordered = sorted(events[:3]) + sorted(events[3:6]) + events[6:]
+    told(database, webhook, ordered[1], "scheduled")
+    chosen, made, ahead = selection(webhook), [], []
+    while True:
+        with database.writing() as session:
+            batch = replay_batch(session, chosen, NOW)
+        made.append(batch.made)
+        if batch.last is None:
+            break
+        chosen = replace(chosen, after=batch.last)
+        with database.reading() as session:
+            ahead.append(count_ahead(session, chosen))
+    assert (made, ahead) == ([1, 2, 2, 1], [5, 3, 1])
+    assert replayed(database) == sorted([*ordered[:1], *ordered[2:]])
+
+
+def test_a_batch_reads_the_deliveries_of_its_events_and_not_all_of_the_webhook(tmp_path: Path) -> None:
+    """By an index of the webhook's own deliveries, the millionth event would be as dear as a million."""
+    with closing(Database(f"sqlite:///{tmp_path / 'history.db'}")) as database:
+        migrate(database)
+        webhook = hook(database)
+        event(database)
+        statements: list[tuple[str, Any]] = []
+
+        def note(_c: object, _cursor: object, statement: str, parameters: Any, *_: object) -> None:
+            statements.append((statement, parameters))
+
+        listen(database.engine, "before_cursor_execute", note)
+        replay(database, selection(webhook), NOW)
+        (made,) = [one for one in statements if one[0].startswith("INSERT INTO deliveries")]
+        with database.reading() as session:
+            plan = session.connection().exec_driver_sql(f"EXPLAIN QUERY PLAN {made[0]}", made[1]).all()
+    looks = [row[-1] for row in plan if "deliveries" in row[-1]]
+    assert looks
+    assert all("ix_deliveries_event_uuid" in look for look in looks)
 
 
 def test_an_event_that_was_never_told_is_replayed_too(database: Database) -> None:
@@ -243,6 +291,13 @@ def test_nothing_is_retried_while_its_webhook_is_paused(database: Database) -> N
         administration.pause(session, webhook, NOW)
         with pytest.raises(NotNow, match=r"is paused.*orchest webhook resume"):
             retry(session, dead, NOW)
+    assert delivery(database, dead)["status"] == "dead"
+
+
+def test_a_delivery_of_analytics_is_nobodys_to_retry(database: Database) -> None:
+    (dead,) = add_deliveries(database, add_subscriber(database, kind="analytics"), status="dead", finished_at=NOW)
+    with database.writing() as session, pytest.raises(Unknown):
+        retry(session, dead, NOW)
     assert delivery(database, dead)["status"] == "dead"
 
 

@@ -10,6 +10,7 @@ import orjson
 import pytest
 from sqlalchemy import select
 
+from outbox import analytics
 from outbox.database import Database
 from outbox.events import register
 from outbox.events.facts import FACTS_OF_LAYER
@@ -102,7 +103,7 @@ def test_each_thing_that_is_missing_would_be_noticed(
 
 
 def test_nothing_is_known_that_is_no_type(there: Registries) -> None:
-    assert there.rows == set(EventType)
+    assert there.rows == set(analytics.Event)
     assert there.schemas == {*EventType, *Layer}
     assert len(there.docs) == len(EventType)
     registering = {name for name in there.functions if re.fullmatch(r"register_\w+_event", name)}

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from outbox.database import Database
     from outbox.subscribers.destination import Destination
+    from outbox.subscribers.webhook import WebhookSpec
 
 PROJECT, JOB = uuid4(), uuid4()
 
@@ -83,12 +84,12 @@ def test_a_made_secret_has_32_random_bytes() -> None:
         ({"name": "a\nb"}, ("name: ",)),
         ({"url": "http://127.0.0.1/x"}, ("url: ", "ORCHEST_ALLOWED_NETWORKS")),
         ({"url": "ftp://example.com/secret-path"}, ("url: ", "https://")),
-        ({"content_type": "text/xml"}, ("content type: ", "application/json")),
+        ({"content_type": "text/xml"}, ("content_type text/xml: ", "application/json")),
         ({"verify_ssl": False}, ("verify_ssl: ", "ORCHEST_ALLOW_INSECURE_TLS=1")),
         ({"subscriptions": ()}, ("subscriptions: ",)),
         ({"subscriptions": (Interest("project:craeted"),)}, ("Did you mean project:created",)),
-        ({"max_in_flight": 0}, ("max_in_flight: ",)),
-        ({"max_in_flight": 101}, ("max_in_flight: ",)),
+        ({"max_in_flight": 0}, ("max_in_flight 0: ",)),
+        ({"max_in_flight": 101}, ("max_in_flight 101: ",)),
         ({"rate_per_second": 0.0}, ("rate_per_second: ",)),
         ({"rate_per_second": float("nan")}, ("rate_per_second: ",)),
         ({"headers": (("X-A", "hunter2\r\nX-B: c"),)}, ("header X-A", "plain visible ASCII")),
@@ -117,6 +118,24 @@ def test_all_mistakes_are_told_at_once(database: Database) -> None:
     with database.writing() as session, pytest.raises(Unacceptable) as caught:
         added(session, "short", name="", url="http://10.0.0.1/")
     assert {line.partition(":")[0] for line in str(caught.value).splitlines()} == {"name", "url", "secret"}
+
+
+def test_a_mistake_says_where_it_is_and_repeats_what_was_given_only_to_the_one_who_gave_it(database: Database) -> None:
+    headers = (("X-A", "a"), ("X canary", "b"), ("webhook-canary", "c"))
+    subscriptions = (Interest("*"), Interest("*"), Interest("canary:*"), Interest("canary", PROJECT))
+    with database.writing() as session, pytest.raises(Unacceptable) as caught:
+        added(session, "canary", headers=headers, subscriptions=subscriptions, content_type="text/canary")
+    assert {one.where for one in caught.value.mistakes} == {
+        *("secret", "content_type", "headers.1", "headers.2", "subscriptions.2", "subscriptions.3")
+    }
+    assert "canary" not in caught.value.plain
+    for said in (
+        "header X canary: ",
+        "header webhook-canary: ",
+        "subscription canary:*: ",
+        "content_type text/canary: ",
+    ):
+        assert said in str(caught.value)
 
 
 def test_a_short_secret_is_refused_with_the_mend(database: Database) -> None:
@@ -150,6 +169,21 @@ def test_a_specification_that_was_read_can_be_given_back_changed(database: Datab
         assert (changed.name, changed.subscriptions) == ("cd", (Interest("*"),))
         assert changed == replace(hook, name="cd", subscriptions=(Interest("*"),))
         assert administration.specification(session, hook.uuid, KEYS) == asked
+
+
+def test_a_part_of_it_is_changed_as_it_is_at_that_moment(database: Database) -> None:
+    seen = []
+
+    def amended(spec: WebhookSpec) -> WebhookSpec:
+        seen.append(spec)
+        return replace(spec, max_in_flight=3)
+
+    with database.writing() as session:
+        hook = added(session, headers=(("X-Team", "data"),))
+        changed = administration.amend(session, hook.uuid, amended, permission=PERMISSION, key_ring=KEYS, now=NOW + DAY)
+        assert seen == [wish(headers=(("X-Team", "data"),))]
+        assert changed == replace(hook, max_in_flight=3)
+        assert destination(session, hook.uuid).headers == (("X-Team", "data"),)
 
 
 def test_another_receiver_does_not_inherit_the_failures_of_the_former(database: Database) -> None:

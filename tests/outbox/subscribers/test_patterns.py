@@ -91,6 +91,6 @@ def test_every_type_can_be_subscribed_to() -> None:
 )
 def test_what_can_never_be_heard_is_a_mistake_with_its_mend(interest: Interest, words: tuple[str, ...]) -> None:
     said = mistake(interest, EventType)
-    assert said.startswith(f"{interest.pattern}: ")
+    assert interest.pattern not in said
     for word in words:
         assert word in said
