@@ -29,7 +29,7 @@ def objects(site: Site, image: ImageDecision) -> Iterator[DesiredObject]:
     yield from guarded_stripped_ingress(site, COMPONENT, "/orchest-api")
     yield rbac.service_account(site, COMPONENT)
     yield from rbac.namespace_rights(site, COMPONENT, _rules())
-    yield from rbac.cluster_rights(site, COMPONENT, (*rbac.node_rules(), *_class_rules()))
+    yield from rbac.cluster_rights(site, COMPONENT, (*rbac.node_rules(), *_class_rules(), _review_rule()))
 
 
 def topology(site: Site) -> Mapping[str, str]:
@@ -50,6 +50,11 @@ def _class_rules() -> tuple[Json, ...]:
         rbac.rule("networking.k8s.io", ("ingressclasses",), ("get", "list")),
         rbac.rule("storage.k8s.io", ("storageclasses",), ("get", "list")),
     )
+
+
+def _review_rule() -> Json:
+    """Callers show it the tokens of their service accounts; the API server says whose they are."""
+    return rbac.rule("authentication.k8s.io", ("tokenreviews",), ("create",))
 
 
 def _workload(site: Site, image: ImageDecision) -> Workload:
