@@ -14,6 +14,10 @@ class OriginKind(StrEnum):
     FILES = "files"
     GIT = "git"
     STDIN = "stdin"
+    SENT = "sent"
+    """Texts that somebody sent to the API. What else the origin says of them is what the sender said."""
+    CLUSTER = "cluster"
+    """The OrchestCluster itself, as it was on the server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +28,7 @@ class Origin:
     paths: tuple[str, ...] = ()
     """Files: absolute paths in the order given. Empty otherwise."""
     location: str = ""
-    """Git: URL without password, or absolute path of the repository. Empty otherwise."""
+    """Git, and sent if told: URL without password, or absolute path of the repository. Empty otherwise."""
     revision: str = ""
     """Git: as asked for (`main`, `v1.2`, `HEAD~1`)."""
     commit: str = ""
@@ -38,5 +42,13 @@ class Origin:
             return "standard input"
         if self.kind is OriginKind.FILES:
             return ", ".join(self.paths)
+        if self.kind is OriginKind.CLUSTER:
+            return "the OrchestCluster in the cluster"
+        if self.kind is OriginKind.SENT:
+            return f"manifests sent to the API, {self._place}" if self.location else "manifests sent to the API"
+        return self._place
+
+    @property
+    def _place(self) -> str:
         place = f"{self.revision} ({self.commit[:7]}) of {self.location}"
         return f"{place}, {self.directory}" if self.directory else place

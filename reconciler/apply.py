@@ -84,12 +84,13 @@ def apply(
     permissions: Permissions,
     progress: Progress,
     now: Callable[[], datetime],
+    stops: Callable[[], bool] = lambda: False,
 ) -> Applied:
     """Carry out `plan`, which was made from `rendering` and `snapshot`. `revision` is the Git commit, "" without Git.
 
     Raises an OrchestError (Refused, Conflict, Stale, LeaseHeld, any ClusterError) only when nothing was written. From
-    the first write on every ending is an `Applied`. Ctrl-C or SIGTERM lets the writes in flight end, records the rest
-    as not started, and returns.
+    the first write on every ending is an `Applied`. Ctrl-C, SIGTERM, or `stops` that became true lets the writes in
+    flight end, records the rest as not started, and returns.
     """
     refuse(plan, permissions)
     generated = {
@@ -97,7 +98,7 @@ def apply(
     }
     writer = Writer(client, snapshot, generated, masker=masker, force_conflicts=permissions.force_conflicts, now=now)
     status = StatusWriter(client, rendering, snapshot, revision=revision, now=now)
-    record = Record(plan.actions)
+    record = Record(plan.actions, stops)
     with _interrupting(record):
         return _Run(plan, client=client, writer=writer, status=status, progress=progress, record=record).carry_out(
             plan_id, now

@@ -49,6 +49,8 @@ class Occasion:
     """The OrchestCluster as it was observed, None when it did not exist."""
     desired: Mapping[str, Json]
     """The OrchestCluster as Git has it."""
+    restores: str = ""
+    """The cycle whose desired state is applied again; "" for an apply that is no rollback."""
 
 
 def detected(occasion: Occasion) -> tuple[Occurrence, ...]:
@@ -76,6 +78,11 @@ def concluded(occasion: Occasion, applied: Applied) -> tuple[Occurrence, ...]:
     repaired = [drift for drift in occasion.plan_file.plan.drift if drift.repaired and drift.key in done]
     if repaired:
         events.append(_event(occasion, EventType.CLUSTER_DRIFT_REPAIRED, drift=repaired))
+    if occasion.restores and applied.verdict is Verdict.DONE:
+        text = f"The desired state of cycle {occasion.restores} was applied again."
+        events.append(
+            _event(occasion, EventType.CLUSTER_ROLLED_BACK, outcomes=applied.outcomes, message=text, ending=ending)
+        )
     if applied.verdict is Verdict.FAILED:
         ailing = [outcome for outcome in applied.outcomes if outcome.result is Result.FAILED]
         events.append(_event(occasion, EventType.CLUSTER_UNHEALTHY, outcomes=ailing, message=applied.message))

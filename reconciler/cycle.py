@@ -20,6 +20,8 @@ from reconciler.plans import as_plan_file, expired
 from reconciler.prepare import prepare
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from desired_state.cluster import OrchestCluster
     from desired_state.masking import Masker
     from desired_state.origin import Origin
@@ -41,6 +43,10 @@ class Order:
     """Apply this plan and no other."""
     timeout_seconds: float | None = None
     """How long to wait for each object; None: as planned."""
+    restores: str = ""
+    """Id of the cycle whose desired state is applied again; "" for none: this is no rollback."""
+    stops: Callable[[], bool] = lambda: False
+    """Asked while it is applied: true ends it early, as Ctrl-C does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,7 @@ def reconcile(order: Order, client: ClusterClient, masker: Masker, recording: Re
     plan_file = order.saved or as_plan_file(prepared.plan, order.origin)
     if not screen.accepts(plan_file):
         return Report(plan_file, applied=None)
-    record = HistoryWriter(recording, plan_file, prepared, masker, screen)
+    record = HistoryWriter(recording, plan_file, prepared, masker, screen, restores=order.restores)
     applied = apply(
         prepared.plan,
         rendering=prepared.rendering,
@@ -80,6 +86,7 @@ def reconcile(order: Order, client: ClusterClient, masker: Masker, recording: Re
         permissions=order.permissions,
         progress=record,
         now=lambda: datetime.now(UTC),
+        stops=order.stops,
     )
     if record.begun:
         record.finish(applied, _state_after(prepared, client, masker))

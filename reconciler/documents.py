@@ -42,6 +42,8 @@ class Documents:
     documents: tuple[tuple[str, str], ...]
     """(name, text) pairs, as `desired_state.document.load_clusters` takes them."""
     origin: Origin
+    names: tuple[str, ...] = ()
+    """Of each document its path below the place asked for, for whoever sends them elsewhere."""
 
 
 def is_document(name: str) -> bool:
@@ -59,7 +61,8 @@ def assemble(found: Iterable[Found], origin: Origin) -> Documents:
     if len(ordered) > MAX_FILES:
         raise SourceError(f"{origin}: more than {MAX_FILES} manifests. Name the folder that holds only these.")
     documents = tuple((file.name, _decode(file)) for file in ordered)
-    return Documents(documents, replace(origin, content_digest=_digest(ordered)))
+    names = tuple(file.relative for file in ordered)
+    return Documents(documents, replace(origin, content_digest=_digest(ordered)), names)
 
 
 def check_size(name: str, size: int) -> None:

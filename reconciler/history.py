@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import socket
 import zlib
+from collections.abc import Mapping  # noqa: TC003 - answers of the API are parsed into these dataclasses
 from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003 - SQLAlchemy evaluates the annotations
 from enum import StrEnum
@@ -20,17 +21,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
-from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, delete, select, update
+from sqlalchemy import JSON, ForeignKey, LargeBinary, String, Text, and_, delete, false, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Mapped, Session, mapped_column
 
 from desired_state.origin import Origin, OriginKind
 from outbox.database import Base
 from outbox.events.register import register_copy
+from outbox.reference import span_of
 from reconciler.errors import OrchestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy import ColumnElement, Select
 
@@ -140,6 +142,10 @@ class CycleDetail:
 
 class HistoryError(OrchestError):
     """Something that is not in the history, and the mend."""
+
+
+class UnknownCycle(HistoryError):
+    """There is no such cycle."""
 
 
 class _Content(Base):
@@ -279,6 +285,44 @@ def merge(session: Session, entry: Entry) -> None:
         _finish(session, start.id, entry.finish, after)
 
 
+def cycles_of(session: Session, namespace: str, name: str, before: UUID | None, limit: int) -> tuple[CycleRecord, ...]:
+    """Of one cluster, newest first, at most `limit`. `before`: the last cycle of the page before this one.
+
+    Raises UnknownCycle for a `before` that is none.
+    """
+    query = select(CycleRow).where(CycleRow.namespace == namespace, CycleRow.name == name)
+    return _page(session, query, before, limit)
+
+
+def all_cycles(session: Session, beginning: str, before: UUID | None, limit: int) -> tuple[CycleRecord, ...]:
+    """The same of all clusters. `beginning`: only those whose id begins so; "": all."""
+    query = select(CycleRow)
+    if beginning:
+        span = span_of(beginning)
+        query = query.where(CycleRow.id.between(*span)) if span else query.where(false())
+    return _page(session, query, before, limit)
+
+
+def _page(session: Session, query: Select[CycleRow], before: UUID | None, limit: int) -> tuple[CycleRecord, ...]:
+    if before is not None:
+        last = _known(session, before)
+        older = CycleRow.started_at < last.started_at
+        query = query.where(or_(older, and_(CycleRow.started_at == last.started_at, CycleRow.id > last.id)))
+    rows = session.scalars(query.order_by(CycleRow.started_at.desc(), CycleRow.id).limit(limit))
+    return tuple(_record(row) for row in rows)
+
+
+def show_cycle(session: Session, cycle: UUID) -> CycleDetail:
+    """Raises UnknownCycle."""
+    row = _known(session, cycle)
+    return CycleDetail(_record(row), tuple(map(_outcome, session.scalars(_outcomes_of(row.id)))))
+
+
+def content_of(session: Session, digest: str) -> bytes:
+    """See `History.content`."""
+    return _stored(session, digest)
+
+
 def register(session: Session, events: Iterable[EventRecord]) -> None:
     """Those that are not there yet, with deliveries for their subscribers."""
     for event in events:
@@ -376,6 +420,13 @@ def _mark_interrupted(session: Session, cluster: ClusterIdentity, *among: Column
         )
         .values(outcome=CycleOutcome.INTERRUPTED, message="the process ended without a last word")
     )
+
+
+def _known(session: Session, cycle: UUID) -> CycleRow:
+    row = session.get(CycleRow, cycle)
+    if row is None:
+        raise UnknownCycle("There is no such cycle. `orchest history` lists them.")
+    return row
 
 
 def _find(session: Session, text: str) -> CycleRow:

@@ -52,8 +52,16 @@ class HistoryWriter:
     """One cycle's record; a `Progress` itself. Nothing is recorded for an apply that had nothing to do."""
 
     def __init__(
-        self, recording: Recording, plan_file: PlanFile, prepared: Prepared, masker: Masker, progress: Progress
+        self,
+        recording: Recording,
+        plan_file: PlanFile,
+        prepared: Prepared,
+        masker: Masker,
+        progress: Progress,
+        *,
+        restores: str = "",
     ) -> None:
+        """`restores`: the cycle whose desired state this one applies again."""
         self._recording = recording
         self._plan_file = plan_file
         self._snapshot = prepared.snapshot
@@ -61,7 +69,7 @@ class HistoryWriter:
         self._progress = progress
         # Random from its first digit on: people name a cycle by its first eight.
         self._id = uuid4()
-        self._occasion = _occasion(self._id, plan_file, prepared)
+        self._occasion = _occasion(self._id, plan_file, prepared, restores)
         self._reasons = {action.key: action.reason for action in prepared.plan.actions}
         self._lock = Lock()
         self._unrecorded: list[Outcome] = []
@@ -158,9 +166,10 @@ class HistoryWriter:
         self._untold.clear()
 
 
-def _occasion(cycle: UUID, plan_file: PlanFile, prepared: Prepared) -> Occasion:
+def _occasion(cycle: UUID, plan_file: PlanFile, prepared: Prepared, restores: str) -> Occasion:
     observed = prepared.snapshot.objects.get(prepared.plan.cluster)
-    return Occasion(cycle, plan_file, observed.content if observed else None, prepared.rendering.cluster.content)
+    before = observed.content if observed else None
+    return Occasion(cycle, plan_file, before, prepared.rendering.cluster.content, restores)
 
 
 def _events(occurrences: Iterable[Occurrence]) -> list[EventRecord]:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from diff.plan_file import PlanFileError, load, seal
+from outbox.identity import new_uuid
 from reconciler.errors import OrchestError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def as_plan_file(plan: Plan, origin: Origin, *, lifetime_hours: float = DEFAULT_
     created = datetime.now(UTC)
     return seal(
         plan,
-        plan_id=str(uuid4()),
+        plan_id=str(new_uuid()),
         created_at=_rfc3339(created),
         expires_at=_rfc3339(created + timedelta(hours=lifetime_hours)),
         origin=origin,

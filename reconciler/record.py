@@ -15,7 +15,7 @@ from diff.action import Verb
 from reconciler.errors import Conflict, OrchestError, Stale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from desired_state.objects import ObjectKey
     from diff.action import Action
@@ -74,14 +74,20 @@ class Record:
     The first error decides the verdict; from then on, or after an interrupt, nothing new begins.
     """
 
-    def __init__(self, actions: Sequence[Action]) -> None:
+    def __init__(self, actions: Sequence[Action], stops: Callable[[], bool] = lambda: False) -> None:
+        """`stops` is asked again and again: true is as good as an interrupt."""
         self._actions = actions
+        self._stops = stops
         self._writing = Lock()
         self._outcomes: dict[ObjectKey, Outcome] = {}
         self._error: OrchestError | None = None
         self._is_cut_short = False
         # A plain flag, no Event: a signal handler that sets one can wait for ever for a lock of the code it stopped.
-        self.is_interrupted = False
+        self._was_interrupted = False
+
+    @property
+    def is_interrupted(self) -> bool:
+        return self._was_interrupted or self._stops()
 
     def goes_on(self) -> bool:
         """Whether something new may begin, and what was begun is worth waiting for."""
@@ -89,7 +95,7 @@ class Record:
 
     def interrupt(self) -> None:
         """A person wants us to stop. Called from a signal handler: takes no lock."""
-        self.is_interrupted = True
+        self._was_interrupted = True
 
     def halt(self, error: OrchestError) -> None:
         """`error` ends the apply; later ones are only recorded with their actions."""

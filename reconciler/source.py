@@ -64,6 +64,9 @@ def reread(origin: Origin) -> Documents:
         raise SourceError(
             "standard input cannot be read again. Plan from a file or from Git to apply later, or use apply -f - --yes."
         )
+    if origin.kind in {OriginKind.SENT, OriginKind.CLUSTER}:
+        # Whatever place such an origin names was named by a caller: it is shown, and never opened.
+        raise SourceError(f"{origin}: nothing that could be read again. Apply such a plan over the API it was made by.")
     if origin.kind is OriginKind.FILES:
         return read_paths([_shown(path) for path in origin.paths])
     return read_git(origin.location, origin.commit, origin.directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -194,3 +195,15 @@ def test_an_apply_that_ended_early_says_nothing_of_health(verdict: Verdict) -> N
 
 def test_without_drift_nothing_is_detected() -> None:
     assert detected(occasion(rendering({"orchest": {"version": "v2"}}), IN_SYNC)) == ()
+
+
+@pytest.mark.parametrize("verdict", Verdict)
+def test_a_rollback_is_told_when_it_reached_its_end_and_only_then(verdict: Verdict) -> None:
+    of = replace(occasion(WANTED, worlds.empty_snapshot()), restores="0000-former")
+    told = {event.type: event.facts for event in concluded(of, applied(of, verdict))}
+    assert (EventType.CLUSTER_ROLLED_BACK in told) == (verdict is Verdict.DONE)
+    if verdict is Verdict.DONE:
+        facts = told[EventType.CLUSTER_ROLLED_BACK]
+        assert facts.message == "The desired state of cycle 0000-former was applied again."
+        assert facts.actions == told[EventType.CLUSTER_PLAN_APPLIED].actions
+    assert EventType.CLUSTER_ROLLED_BACK not in everything(replace(of, restores=""), applied(of, verdict))

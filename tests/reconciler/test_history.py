@@ -71,6 +71,8 @@ def test_a_cycle_comes_back_as_it_was_recorded(history: History) -> None:
         Origin(OriginKind.STDIN, "d"),
         Origin(OriginKind.FILES, "d", ("/fleet/a.yaml", "/fleet/b.yaml")),
         Origin(OriginKind.GIT, "d", (), "/fleet", "HEAD~1", "c" * 40, ""),
+        Origin(OriginKind.SENT, "d", (), "https://git.example/fleet", "main", "c" * 40, ""),
+        Origin(OriginKind.CLUSTER, "d"),
     ],
 )
 def test_every_kind_of_origin_survives(history: History, origin: Origin) -> None:

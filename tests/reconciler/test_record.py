@@ -71,3 +71,13 @@ def test_a_wait_that_was_given_up_is_an_interrupt_too() -> None:
     record.interrupt()
     record.cut_short()
     assert record.applied().verdict is Verdict.INTERRUPTED
+
+
+def test_who_stops_from_outside_interrupts_like_ctrl_c() -> None:
+    stopped: list[bool] = []
+    record = Record([ONE, TWO], stops=lambda: bool(stopped))
+    record.add(done(ONE))
+    assert record.goes_on()
+    stopped.append(True)
+    assert (record.goes_on(), record.is_interrupted) == (False, True)
+    assert record.applied().verdict is Verdict.INTERRUPTED

@@ -160,6 +160,18 @@ def test_standard_input_cannot_be_read_again() -> None:
         reread(Origin(OriginKind.STDIN, "d"))
 
 
+def test_a_place_that_a_caller_of_the_api_named_is_never_opened(folder: Path) -> None:
+    (folder / "a.yaml").write_text("a")
+    origins = (
+        Origin(OriginKind.SENT, "d", (str(folder / "a.yaml"),), str(folder), "main", "c" * 40),
+        Origin(OriginKind.SENT, "d"),
+        Origin(OriginKind.CLUSTER, "d", (str(folder / "a.yaml"),)),
+    )
+    for origin in origins:
+        with pytest.raises(SourceError, match="nothing that could be read again"):
+            reread(origin)
+
+
 def test_a_missing_path_is_named_with_where_it_was_looked_for(folder: Path) -> None:
     assert error_of("nothing.yaml") == (
         f"nothing.yaml: no such file or folder. Check the path; it is taken from {folder}."
