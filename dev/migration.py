@@ -19,10 +19,11 @@ from alembic import command
 import outbox
 import outbox.schema
 import reconciler
+import services
 from outbox.database import Database
 from outbox.schema import CURRENT, alembic_config, migrate
 
-_WHOLE_TREE = (outbox, reconciler)
+_WHOLE_TREE = (outbox, reconciler, services)
 
 
 def main(message: str) -> int:

@@ -1,4 +1,4 @@
-"""`make schemas`: write the JSON schemas of all payloads to docs/events."""
+"""`make schemas`: write what is published and made from code: the schemas of all payloads, and the API's document."""
 
 from __future__ import annotations
 
@@ -6,13 +6,17 @@ from pathlib import Path
 
 import orjson
 
+from dev.api_document import api_document
 from outbox.events.json_schema import published
 
-FILE = Path(__file__).parents[1] / "docs" / "events" / "events.schema.json"
+_DOCS = Path(__file__).parents[1] / "docs"
+FILE = _DOCS / "events" / "events.schema.json"
+API_FILE = _DOCS / "reference" / "openapi.json"
 
 
 def main() -> None:
-    FILE.write_bytes(orjson.dumps(published(), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
+    for file, content in ((FILE, published()), (API_FILE, api_document())):
+        file.write_bytes(orjson.dumps(content, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from dev.cluster.launcher import ClusterError
 from dev.story.audience import Audience, AudienceError, audience
+from dev.story.web import Web, WebError, web
 from dev.story.world import FOLDER, MANIFEST, ROOT, Repository, Stage, kubernetes, prepare_state, simulate
 from dev.tools import ToolError
 
@@ -30,7 +31,7 @@ class StoryError(Exception):
 def main() -> int:
     try:
         tell()
-    except (StoryError, AudienceError, ClusterError, ToolError) as error:
+    except (StoryError, AudienceError, WebError, ClusterError, ToolError) as error:
         print(f"\nThe story ends here: {error}", file=sys.stderr)
         return 1
     return 0
@@ -60,6 +61,7 @@ def tell() -> None:
     repository = _short(FOLDER / "repository")
     print(f"  edit {repository}/{MANIFEST}, commit, then: orchest plan --git {repository}")
     print("  orchest history; orchest events list; orchest webhook attempts story")
+    print("  orchest api    # then open the page it names; docs/how-to/use-the-api.md")
     print("  orchest diff --help; make cluster-down ends the local Kubernetes")
 
 
@@ -111,8 +113,35 @@ def _tell_the_rest(stage: Stage, listening: Audience) -> None:
     print(listening.table(_EXPECTED), flush=True)
     orchest("webhook", "attempts", "story", "--limit", "3")
 
+    say(
+        "9. The same over HTTP",
+        "`orchest api` on this machine; all that it answers is described in one document, and on one page.",
+    )
+    with web(FOLDER) as api:
+        _ask(api, stage.namespace)
+
     say("The end: what is there now")
     orchest("status", "-n", stage.namespace)
+
+
+def _ask(api: Web, namespace: str) -> None:
+    """One request of each kind."""
+    print(f"\n$ orchest api\nListening at {api.address}\nFor people: {api.address}/api/docs")
+    print(f"Admin token, shown this once: {api.token}\n\n$ export ORCHEST_API_TOKEN={api.token}", flush=True)
+    cluster = f"/api/clusters/{namespace}/cluster-1"
+    api.curl(cluster)
+    key = ("Idempotency-Key: the-story",)
+    project = api.curl("/api/projects/", body={"name": "churn"}, headers=key, expect=201)
+    again = api.curl("/api/projects/", body={"name": "churn"}, headers=key, expect=201)
+    if again != project:
+        raise WebError("the same idempotency key made another project")
+    api.curl("/api/projects/", body={"name": "", "colour": "blue"}, expect=400)
+    documents = [{"name": MANIFEST, "text": (FOLDER / "repository" / MANIFEST).read_text()}]
+    plan = api.curl(f"{cluster}/plans", body={"documents": documents}, expect=201)
+    operation = api.curl(f"/api/plans/{plan['uuid']}/apply", body={}, expect=202)
+    ended = api.until_it_ended(f"/api/operations/{operation['uuid']}")
+    print(f"\nThe operation ended as {ended['state']}: {ended['message']}")
+    api.follow("/api/events/stream?type=project:*&since=2020-01-01T00:00:00Z", 5)
 
 
 _EXPECTED = {
