@@ -11,11 +11,13 @@ from typing import NoReturn
 
 import click
 
+from reconciler.cli.above import Above
 from reconciler.cli.completion import completion
 from reconciler.cli.events import events
 from reconciler.cli.exit_codes import ExitCode, exit_code_of
 from reconciler.cli.history import history
 from reconciler.cli.install import install
+from reconciler.cli.options import NamedApi, api_options
 from reconciler.cli.planning import apply, diff, plan, render
 from reconciler.cli.snapshots import snapshot
 from reconciler.cli.status import status
@@ -24,7 +26,9 @@ from reconciler.cli.worker import worker
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 120})
-def orchest() -> None:
+@api_options
+@click.pass_context
+def orchest(context: click.Context, *, api: NamedApi | None) -> None:
     """Git says what an Orchest cluster should be; plan shows what will change and why; apply does exactly that.
 
     \b
@@ -32,10 +36,17 @@ def orchest() -> None:
     orchest apply -f orchestcluster.yaml     change it
     orchest plan  --git . --revision main    the same from a Git revision
     """  # noqa: D301 - the backspace itself tells click to leave the lines as they are
+    context.obj = api
 
 
 for command in (render, plan, apply, diff, snapshot, history, status, install, webhook, events, worker, completion):
     orchest.add_command(command)
+
+for above in (
+    Above("api", "Run the HTTP API on this machine, until stopped."),
+    Above("token", "Say who may call the API."),
+):
+    orchest.add_command(above)
 
 
 def main() -> NoReturn:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import click
 
@@ -10,10 +10,27 @@ from reconciler.cli.instant import Instant
 from reconciler.cli.options import output_option
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from datetime import datetime
     from uuid import UUID
 
+    from outbox.delivery.listing import DeliveryView
+    from outbox.events.records import EventFilter, EventRecord
+
 _MOST_ROWS = 1000
+
+
+class Events(Protocol):
+    """What these commands ask for, of a database or of an API."""
+
+    def list(self, wanted: EventFilter, before: UUID | None, limit: int) -> Sequence[EventRecord]:
+        """Newest first. `before`: the last of the page before this one."""
+
+    def show(self, reference: str) -> tuple[EventRecord, Sequence[DeliveryView]]:
+        """With who was told. Raises UnknownEventError."""
+
+    def follow(self, wanted: EventFilter) -> Iterator[EventRecord]:
+        """What happens from now on, each once."""
 
 
 @click.group()
@@ -36,12 +53,12 @@ def list_events(
     *, pattern: str, project: UUID | None, since: datetime | None, limit: int, before: UUID | None, output: str
 ) -> None:
     """List events, newest first."""
-    from outbox.events import records
+    from outbox.events.records import EventFilter
     from reconciler.cli import outbox_view, wiring
 
-    wanted = records.EventFilter(pattern, project, since=since)
-    with wiring.database() as database, database.reading() as session:
-        found = records.list_events(session, wanted, before, limit)
+    wanted = EventFilter(pattern, project, since=since)
+    with wiring.events() as known:
+        found = known.list(wanted, before, limit)
     outbox_view.events(found, output=output)
 
 
@@ -50,14 +67,30 @@ def list_events(
 @output_option
 def show(event: str, output: str) -> None:
     """Show one: its payload, and who was told."""
-    from outbox.delivery.listing import deliveries_of_event
-    from outbox.events.records import find_event
     from reconciler.cli import outbox_view, wiring
 
-    with wiring.database() as database, database.reading() as session:
-        found = find_event(session, event)
-        told = deliveries_of_event(session, found.uuid)
+    with wiring.events() as known:
+        found, told = known.show(event)
     outbox_view.event(found, told, output=output)
+
+
+@events.command()
+@click.option(
+    "--type", "pattern", metavar="TYPE", default="*", show_default=True, help="Only these: a type or 'project:*'."
+)
+@click.option("--project", type=click.UUID, metavar="UUID", help="Only events of this project.")
+@output_option
+def follow(*, pattern: str, project: UUID | None, output: str) -> None:
+    """Show events as they happen, until stopped.
+
+    One line each; with -o json one JSON object on each line.
+    """
+    from outbox.events.records import EventFilter
+    from reconciler.cli import outbox_view, wiring
+
+    with wiring.events() as known:
+        for one in known.follow(EventFilter(pattern, project)):
+            outbox_view.event_line(one, output=output)
 
 
 @events.command()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import wraps
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -18,6 +19,61 @@ if TYPE_CHECKING:
     from reconciler.source import Documents
 
 Command = TypeVar("Command", bound="Callable[..., Any]")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedApi:
+    """The API that commands ask instead of this machine's database and kubeconfig."""
+
+    url: str
+    token_file: Path | None
+    """None: the token is in the environment."""
+    ca_file: Path | None
+    is_clear_text_allowed: bool
+
+
+def api_options(command: Command) -> Command:
+    """Adds `api: NamedApi | None`. The token is no option: everybody on the machine could read it there."""
+
+    @click.option(
+        "--api",
+        "api_url",
+        metavar="URL",
+        envvar="ORCHEST_API_URL",
+        show_envvar=True,
+        help="Ask the API there, instead of the database and the kubeconfig here. Its token: ORCHEST_API_TOKEN.",
+    )
+    @click.option(
+        "--api-token-file",
+        "token_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="ORCHEST_API_TOKEN_FILE",
+        help="Read the API's token from there.",
+    )
+    @click.option(
+        "--api-ca",
+        "ca_file",
+        metavar="FILE",
+        type=click.Path(dir_okay=False, path_type=Path),
+        envvar="ORCHEST_API_CA",
+        help="Trust these certificates for the API.  [default: the system's]",
+    )
+    @click.option(
+        "--api-insecure",
+        "is_insecure",
+        is_flag=True,
+        envvar="ORCHEST_API_INSECURE",
+        help="Send the token by http:// to other machines too. Only inside a network you trust.",
+    )
+    @wraps(command)
+    def wrapper(
+        api_url: str | None, token_file: Path | None, ca_file: Path | None, is_insecure: bool, **rest: Any
+    ) -> Any:
+        named = NamedApi(api_url, token_file, ca_file, is_insecure) if api_url else None
+        return command(api=named, **rest)
+
+    return wrapper  # type: ignore[return-value]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ that would steer a terminal. Never: a decision.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -143,6 +144,19 @@ def events(found: Sequence[EventRecord], *, output: str) -> None:
     view.console().print(table)
 
 
+def event_line(one: EventRecord, *, output: str) -> None:
+    """At once, also into a pipe."""
+    match output:
+        case "json":
+            click.echo(orjson.dumps(_event_document(one)))
+        case "yaml":
+            click.echo("---")
+            view.data(_event_document(one), output=output)
+        case _:
+            click.echo(f"{_time(one.timestamp)}  {one.type}  {one.uuid}")
+    sys.stdout.flush()
+
+
 def event(one: EventRecord, told: Sequence[DeliveryView], *, output: str) -> None:
     if output != "text":
         view.data({**_event_document(one), "deliveries": told}, output=output)
@@ -175,7 +189,10 @@ def _answer_document(answer: Answer) -> dict[str, Any]:
 
 
 def _event_document(one: EventRecord) -> dict[str, Any]:
-    return asdict(one) | {"payload": orjson.loads(one.payload)}
+    """As users were told it: the facts behind the payload hold more."""
+    told = asdict(one) | {"payload": orjson.loads(one.payload)}
+    told.pop("facts")
+    return told
 
 
 def _interest(interest: Interest) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import click
 
@@ -21,10 +22,40 @@ from reconciler.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from desired_state.masking import Masker
+    from collections.abc import Mapping
+
+    from desired_state.objects import ObjectKey
     from diff.plan import Plan
     from diff.plan_file import PlanFile
-    from reconciler.prepare import Prepared
+    from reconciler.source import Documents
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How an apply is to go about it."""
+
+    is_agreed: bool
+    force_conflicts: bool
+    allow_prune: bool
+    timeout_seconds: int | None
+    output: str
+
+
+class Clusters(Protocol):
+    """What commands ask of clusters, with a kubeconfig or of an API."""
+
+    keeps_plans: bool
+    """Whether a plan that was made can be applied by its id."""
+
+    def status(self, key: ObjectKey) -> Mapping[str, Any]:
+        """The OrchestCluster, with its status. Raises NotFound."""
+
+    def plan(self, chosen: Chosen, read: Documents, *, is_kept: bool, hours: int) -> PlanFile:
+        """`chosen` out of what was `read`; `is_kept`: it will be compared with a later one."""
+
+    def apply(self, plan_reference: str | None, source: Input, terms: Terms) -> int:
+        """Shows what it does, and returns the exit code. `plan_reference`: a plan file, or with an API also an id."""
+
 
 detailed_option = click.option(
     "--detailed-exitcode", is_flag=True, help="Return 2 when there are changes, 0 when there are none."
@@ -94,17 +125,19 @@ def plan(
     from diff.plan_file import dump
     from reconciler.cli import view, wiring
     from reconciler.files import write_private
-    from reconciler.plans import as_plan_file
 
-    masker = wiring.masker(stable=out is not None)
-    chosen = choose(source.read(), target)
-    prepared = _prepare(chosen, target, snapshot_file, masker)
-    plan_file = as_plan_file(prepared.plan, chosen.origin, lifetime_hours=expires_hours)
+    read = source.read()
+    chosen = choose(read, target)
+    with wiring.clusters(target, snapshot_file) as clusters:
+        plan_file = clusters.plan(chosen, read, is_kept=out is not None, hours=expires_hours)
+        is_stored = clusters.keeps_plans
     if out:
         write_private(out, dump(plan_file))
     view.plan(plan_file, output=output, written_to=out)
-    _refuse(prepared.plan)
-    return _exit_code_of_changes(prepared.plan, detailed=detailed_exitcode)
+    if is_stored and not plan_file.plan.is_empty:
+        click.echo(f"Stored by the API. To apply exactly this: orchest apply {plan_file.header.plan_id}", err=True)
+    _refuse(plan_file.plan)
+    return _exit_code_of_changes(plan_file.plan, detailed=detailed_exitcode)
 
 
 @click.command()
@@ -116,14 +149,15 @@ def plan(
 def diff(source: Input, target: Target, snapshot_file: str | None, detailed_exitcode: bool, output: str) -> int:
     """Show every field that differs: Git's changes and drift alike."""
     from reconciler.cli import view, wiring
+    from reconciler.cli.local_clusters import prepared
 
-    prepared = _prepare(choose(source.read(), target), target, snapshot_file, wiring.masker())
-    view.differences(prepared.plan, output=output)
-    return _exit_code_of_changes(prepared.plan, detailed=detailed_exitcode)
+    made = prepared(choose(source.read(), target), target, snapshot_file, wiring.masker()).plan
+    view.differences(made, output=output)
+    return _exit_code_of_changes(made, detailed=detailed_exitcode)
 
 
 @click.command()
-@click.argument("plan_path", metavar="[PLAN.json]", required=False)
+@click.argument("plan_reference", metavar="[PLAN.json]", required=False)
 @input_options
 @target_options
 @click.option("--yes", is_flag=True, help="Do not ask before applying.")
@@ -139,7 +173,7 @@ def diff(source: Input, target: Target, snapshot_file: str | None, detailed_exit
 @output_option
 def apply(
     *,
-    plan_path: str | None,
+    plan_reference: str | None,
     source: Input,
     target: Target,
     yes: bool,
@@ -150,51 +184,16 @@ def apply(
 ) -> int:
     """Make the cluster what Git says: exactly the plan, or nothing.
 
-    With PLAN.json exactly that plan is applied, or refused when the world has changed since it was made.
+    With PLAN.json exactly that plan is applied, or refused when the world has changed since it was made. Over an API
+    PLAN may also be the id of a plan that it stored, and nothing else can be applied.
     """
-    from reconciler.apply import Permissions
     from reconciler.cli import wiring
-    from reconciler.cli.screen import ApplyScreen
-    from reconciler.cycle import Order, reconcile
-    from reconciler.plans import read_plan_file
 
-    if plan_path and (source.paths or source.git):
-        raise click.UsageError("Give either a plan file, or manifests by -f or --git.")
-    masker = wiring.masker(stable=True)
-    saved = read_plan_file(Path(plan_path)) if plan_path else None
-    chosen = _reread(saved) if saved else choose(source.read(), target)
-    permissions = Permissions(force_conflicts=force_conflicts, prune=allow_prune)
-    order = Order(chosen.cluster, chosen.origin, permissions, saved=saved, timeout_seconds=timeout_seconds)
-    client = wiring.client(target, masker)
-    with (
-        wiring.recording() as recording,
-        ApplyScreen(output=output, is_agreed=yes, is_reviewed=saved is not None) as screen,
-    ):
-        return screen.report(reconcile(order, client, masker, recording, screen))
-
-
-def _reread(saved: PlanFile) -> Chosen:
-    """The saved plan's cluster, from where its manifests were read. Raises Stale when they are others now."""
-    from reconciler.errors import Stale
-    from reconciler.source import reread
-
-    key = saved.plan.cluster
-    documents = reread(saved.header.origin)
-    if documents.origin.content_digest != saved.header.origin.content_digest:
-        raise Stale(
-            f"{saved.header.origin} was changed since the plan was made. Make a new one with: orchest plan --out FILE"
-        )
-    target = Target(None, None, key.namespace, key.name)
-    return Chosen(choose(documents, target).cluster, saved.header.origin)
-
-
-def _prepare(chosen: Chosen, target: Target, snapshot_file: str | None, masker: Masker) -> Prepared:
-    from reconciler.cli import wiring
-    from reconciler.prepare import prepare, prepare_offline
-
-    if snapshot_file:
-        return prepare_offline(chosen.cluster, wiring.saved_snapshot(snapshot_file), masker)
-    return prepare(chosen.cluster, wiring.client(target, masker), masker)
+    if plan_reference and (source.paths or source.git):
+        raise click.UsageError("Give either a plan, or manifests by -f or --git.")
+    terms = Terms(yes, force_conflicts, allow_prune, timeout_seconds, output)
+    with wiring.clusters(target) as clusters:
+        return clusters.apply(plan_reference, source, terms)
 
 
 def _refuse(plan: Plan) -> None:

@@ -13,12 +13,7 @@ from reconciler.cli.options import Target, output_option, target_options
 def status(target: Target, output: str) -> None:
     """Show the state, version and conditions of a cluster."""
     from reconciler.cli import view, wiring
-    from reconciler.errors import NotFound
 
-    observed = wiring.client(target, wiring.masker()).get(target.cluster_key)
-    if observed is None:
-        place = f"{target.cluster_key.namespace}/{target.cluster_key.name}"
-        raise NotFound(
-            f"There is no OrchestCluster {place}. Choose another by -n and -c, or make it: orchest apply -f FILE"
-        )
+    with wiring.clusters(target) as clusters:
+        observed = clusters.status(target.cluster_key)
     view.status(observed, output=output)

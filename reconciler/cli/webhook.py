@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from datetime import UTC, datetime, timedelta
-from typing import IO, TYPE_CHECKING
+from datetime import datetime, timedelta
+from typing import IO, TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import click
 
@@ -13,11 +13,53 @@ from reconciler.cli.instant import Instant
 from reconciler.cli.options import output_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
     from uuid import UUID
 
-    from outbox.database import Database
-    from outbox.subscribers.webhook import WebhookView
+    from outbox.delivery.listing import DeliveryDetail, DeliveryView
+    from outbox.delivery.outcome import Outcome
+    from outbox.subscribers.webhook import WebhookSpec, WebhookView
+
+    Made: TypeAlias = tuple[WebhookView, str]
+    """With its signing secret, if that was made just now; else ""."""
+
+
+class Replay(NamedTuple):
+    """Which events to deliver again."""
+
+    since: datetime
+    until: datetime | None
+    """None: now."""
+    pattern: str
+
+
+class Webhooks(Protocol):
+    """What these commands ask for, of a database or of an API. A `secret` of None: one is to be made."""
+
+    def list(self) -> Sequence[WebhookView]: ...
+    def find(self, reference: str) -> WebhookView:
+        """By uuid, by name, or by what only one uuid or name begins with. Raises Unknown."""
+
+    def add(self, asked: WebhookSpec, secret: str | None) -> Made: ...
+    def rotate(self, webhook: UUID, secret: str | None, overlap: timedelta) -> Made: ...
+    def pause(self, webhook: UUID) -> WebhookView: ...
+    def resume(self, webhook: UUID) -> WebhookView: ...
+    def remove(self, webhook: UUID) -> None: ...
+    def ping(self, webhook: UUID) -> Outcome: ...
+    def try_out(self, asked: WebhookSpec, secret: str | None) -> Outcome:
+        """A ping of a receiver of which nothing is stored."""
+
+    def deliveries(self, webhook: UUID, *, limit: int, only_dead: bool, before: UUID | None) -> Sequence[DeliveryView]:
+        """Newest first."""
+
+    def delivery(self, reference: str) -> DeliveryDetail: ...
+    def retry(self, reference: str) -> DeliveryView: ...
+    def preview(self, webhook: WebhookView, wanted: Replay) -> tuple[int, datetime]:
+        """How many events a replay would deliver, and until when: that is to be given to `replay`."""
+
+    def replay(self, webhook: WebhookView, wanted: Replay, until: datetime) -> int:
+        """How many deliveries were made."""
+
 
 _CONTENT_TYPES = {"json": "application/json", "form": "application/x-www-form-urlencoded"}
 _MOST_ROWS = 1000
@@ -90,7 +132,6 @@ def add(
     \b
     orchest webhook add ci --url https://ci.example.com/hook --event 'project:one-off-job:*'
     """  # noqa: D301 - the backspace itself tells click to leave the lines as they are
-    from outbox.subscribers import administration
     from outbox.subscribers.patterns import Interest
     from outbox.subscribers.webhook import WebhookSpec
     from reconciler.cli import outbox_view, wiring
@@ -105,14 +146,10 @@ def add(
         max_in_flight=max_in_flight,
         rate_per_second=rate,
     )
-    given, made = _secrets(secret_file)
-    now = datetime.now(UTC)
-    with wiring.database() as database:
-        ring = wiring.key_ring(database)
-        with database.writing() as session:
-            _refuse_twice(asked.name, administration.webhooks(session, now))
-            permission = wiring.permission()
-            added = administration.add(session, asked, given or made, permission=permission, key_ring=ring, now=now)
+    secret = _given(secret_file)
+    with wiring.webhooks() as known:
+        _refuse_twice(asked.name, known.list())
+        added, made = known.add(asked, secret)
     outbox_view.with_secret(added, "Added webhook", made, output=output)
 
 
@@ -120,11 +157,10 @@ def add(
 @output_option
 def list_webhooks(output: str) -> None:
     """List the receivers and whether they are enabled."""
-    from outbox.subscribers import administration
     from reconciler.cli import outbox_view, wiring
 
-    with wiring.database() as database, database.reading() as session:
-        found = administration.webhooks(session, datetime.now(UTC))
+    with wiring.webhooks() as known:
+        found = known.list()
     outbox_view.webhooks(found, output=output)
 
 
@@ -138,8 +174,9 @@ def show(name: str, output: str) -> None:
     """
     from reconciler.cli import outbox_view, wiring
 
-    with wiring.database() as database:
-        outbox_view.webhook(_find(database, name), output=output)
+    with wiring.webhooks() as known:
+        found = known.find(name)
+    outbox_view.webhook(found, output=output)
 
 
 @webhook.command()
@@ -159,22 +196,11 @@ def rotate(name: str, overlap: float, secret_file: IO[str] | None, output: str) 
 
     For a while requests are signed with the former one too.
     """
-    from outbox.subscribers import administration
     from reconciler.cli import outbox_view, wiring
 
-    given, made = _secrets(secret_file)
-    with wiring.database() as database:
-        ring = wiring.key_ring(database)
-        found = _find(database, name)
-        with database.writing() as session:
-            rotated = administration.rotate(
-                session,
-                found.uuid,
-                given or made,
-                key_ring=ring,
-                now=datetime.now(UTC),
-                overlap=timedelta(hours=overlap),
-            )
+    secret = _given(secret_file)
+    with wiring.webhooks() as known:
+        rotated, made = known.rotate(known.find(name).uuid, secret, timedelta(hours=overlap))
     outbox_view.with_secret(rotated, "Rotated the secret of webhook", made, output=output)
 
 
@@ -183,13 +209,10 @@ def rotate(name: str, overlap: float, secret_file: IO[str] | None, output: str) 
 @output_option
 def pause(name: str, output: str) -> None:
     """Hold its deliveries, also those of events to come."""
-    from outbox.subscribers import administration
     from reconciler.cli import view, wiring
 
-    with wiring.database() as database:
-        found = _find(database, name)
-        with database.writing() as session:
-            paused = administration.pause(session, found.uuid, datetime.now(UTC))
+    with wiring.webhooks() as known:
+        paused = known.pause(known.find(name).uuid)
     view.told(f"Paused {paused.name}. Nothing is lost: orchest webhook resume {paused.name}", paused, output=output)
 
 
@@ -201,13 +224,10 @@ def resume(name: str, output: str) -> None:
 
     Also after it was disabled because of its failures: their record begins anew.
     """
-    from outbox.subscribers import administration
     from reconciler.cli import view, wiring
 
-    with wiring.database() as database:
-        found = _find(database, name)
-        with database.writing() as session:
-            resumed = administration.resume(session, found.uuid, datetime.now(UTC))
+    with wiring.webhooks() as known:
+        resumed = known.resume(known.find(name).uuid)
     view.told(f"Resumed {resumed.name}. What was held is due now.", resumed, output=output)
 
 
@@ -234,35 +254,26 @@ def ping(
     Returns 1 unless it was delivered. The options describe a receiver that is given by --url; a stored one has its own.
     """
     from outbox.delivery.outcome import Result
-    from outbox.delivery.ping import ping as send_ping
-    from outbox.subscribers import administration
     from outbox.subscribers.patterns import EVERYTHING, Interest
     from outbox.subscribers.webhook import WebhookSpec
     from reconciler.cli import outbox_view, wiring
 
-    now = datetime.now(UTC)
-    permission = wiring.permission()
     if (name is None) == (url is None):
         raise click.UsageError("Give either a webhook, or --url.")
-    if url:
-        asked = WebhookSpec(
-            name="ping",
-            url=_read_url(url),
-            subscriptions=(Interest(EVERYTHING),),
-            content_type=_CONTENT_TYPES[content_type],
-            headers=tuple(_header(text) for text in headers),
-            verify_ssl=not insecure_tls,
-        )
-        given, made = _secrets(secret_file)
-        destination = administration.trial(asked, given or made, permission=permission)
-    else:
-        assert name is not None
-        with wiring.database() as database:
-            ring = wiring.key_ring(database)
-            found = _find(database, name)
-            with database.reading() as session:
-                destination = administration.destination_of(session, found.uuid, ring, now)
-    came = send_ping(destination, permission.guard, now)
+    with wiring.webhooks() as known:
+        if url:
+            asked = WebhookSpec(
+                name="ping",
+                url=_read_url(url),
+                subscriptions=(Interest(EVERYTHING),),
+                content_type=_CONTENT_TYPES[content_type],
+                headers=tuple(_header(text) for text in headers),
+                verify_ssl=not insecure_tls,
+            )
+            came = known.try_out(asked, _given(secret_file))
+        else:
+            assert name is not None
+            came = known.ping(known.find(name).uuid)
     outbox_view.outcome(came, output=output)
     return ExitCode.DONE if came.result is Result.DELIVERED else ExitCode.ERROR
 
@@ -280,23 +291,16 @@ def attempts(
     *, name: str | None, dead: bool, delivery: str | None, limit: int, before: UUID | None, output: str
 ) -> None:
     """List its deliveries, newest first, or all attempts at one."""
-    from outbox.delivery import listing
-    from outbox.delivery.state import Status
     from reconciler.cli import outbox_view, wiring
 
     if (name is None) == (delivery is None):
         raise click.UsageError("Give either a webhook, or --delivery.")
-    with wiring.database() as database:
+    with wiring.webhooks() as known:
         if delivery:
-            with database.reading() as session:
-                outbox_view.delivery(listing.detail(session, delivery), output=output)
+            outbox_view.delivery(known.delivery(delivery), output=output)
             return
         assert name is not None
-        found = _find(database, name)
-        with database.reading() as session:
-            page = listing.deliveries(
-                session, found.uuid, limit=limit, status=Status.DEAD if dead else None, before=before
-            )
+        page = known.deliveries(known.find(name).uuid, limit=limit, only_dead=dead, before=before)
     outbox_view.deliveries(page, output=output)
 
 
@@ -305,13 +309,10 @@ def attempts(
 @output_option
 def retry(delivery: str, output: str) -> None:
     """Try a dead or waiting delivery now, under its own id."""
-    from outbox.delivery import listing, replay
     from reconciler.cli import view, wiring
 
-    with wiring.database() as database, database.writing() as session:
-        found = listing.find_delivery(session, delivery)
-        replay.retry(session, found.uuid, datetime.now(UTC))
-        due = listing.find_delivery(session, str(found.uuid))
+    with wiring.webhooks() as known:
+        due = known.retry(delivery)
     view.told(
         f"Delivery {due.uuid} is due now. See: orchest webhook attempts --delivery {due.uuid}", due, output=output
     )
@@ -333,17 +334,14 @@ def replay_events(*, name: str, since: datetime, until: datetime | None, pattern
 
     All that it hears by its subscriptions of today, told to it at the time or not; those that wait come anyway.
     """
-    from outbox.delivery.replay import Selection, count, replay
     from reconciler.cli import view, wiring
 
-    now = datetime.now(UTC)
-    with wiring.database() as database:
-        found = _find(database, name)
-        chosen = Selection(found.uuid, found.subscriptions, since, min(until or now, now), pattern)
-        with database.reading() as session:
-            counted = count(session, chosen)
+    wanted = Replay(since, until, pattern)
+    with wiring.webhooks() as known:
+        found = known.find(name)
+        counted, end = known.preview(found, wanted)
         _agree(f"{counted} events would be delivered to {found.name} again. Replay them?", yes=yes or not counted)
-        replayed = replay(database, chosen, now) if counted else 0
+        replayed = known.replay(found, wanted, end) if counted else 0
     view.told(f"{replayed} events are due for {found.name} again.", {"replayed": replayed}, output=output)
 
 
@@ -353,29 +351,22 @@ def replay_events(*, name: str, since: datetime, until: datetime | None, pattern
 @output_option
 def remove(name: str, yes: bool, output: str) -> None:
     """Remove a receiver with its deliveries and attempts."""
-    from outbox.subscribers import administration
     from reconciler.cli import view, wiring
 
-    with wiring.database() as database:
-        found = _find(database, name)
+    with wiring.webhooks() as known:
+        found = known.find(name)
         _agree(f"Remove {found.name} ({found.url_origin}) with all its deliveries?", yes=yes)
-        with database.writing() as session:
-            administration.remove(session, found.uuid)
+        known.remove(found.uuid)
     view.told(f"Removed {found.name}.", found, output=output)
 
 
-def _find(database: Database, name: str) -> WebhookView:
-    from outbox.subscribers import administration
-
-    with database.reading() as session:
-        return administration.find(session, name, datetime.now(UTC))
-
-
-def _secrets(file: IO[str] | None) -> tuple[str, str]:
-    """What was given, else what was made: one of them is ""."""
-    from outbox.subscribers.administration import new_secret
-
-    return (file.read().strip(), "") if file else ("", new_secret())
+def _given(file: IO[str] | None) -> str | None:
+    """The receiver's own secret; None: one is to be made."""
+    if file is None:
+        return None
+    if secret := file.read().strip():
+        return secret
+    raise click.UsageError("--secret-file: there is no secret in it.")
 
 
 def _read_url(written: str) -> str:

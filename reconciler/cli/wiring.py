@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from reconciler.cli.options import NamedApi
 from reconciler.errors import OrchestError
 from reconciler.settings import load_settings, masking_key, stable_masking_key
 
@@ -22,7 +23,12 @@ if TYPE_CHECKING:
     from outbox.database import Database
     from outbox.key_ring import KeyRing
     from outbox.subscribers.webhook import Permission
+    from reconciler.api_client import ApiClient
+    from reconciler.cli.events import Events
+    from reconciler.cli.history import Cycles
     from reconciler.cli.options import Target
+    from reconciler.cli.planning import Clusters
+    from reconciler.cli.webhook import Webhooks
     from reconciler.cluster_client import ClusterClient
     from reconciler.history import History, Recording
     from reconciler.settings import Settings
@@ -43,9 +49,117 @@ def masker(*, stable: bool = False) -> Masker:
 
 
 def client(target: Target, masker: Masker) -> ClusterClient:
+    """Raises click.UsageError where an API is named: nothing but the commands with a remote form goes there."""
+    _refuse_api()
     from reconciler.cluster_client import ClusterClient, connect
 
     return ClusterClient(connect(target.kubeconfig, target.context), masker)
+
+
+# --- what is here or with an API: the only place that knows of both
+
+
+@contextmanager
+def api() -> Iterator[ApiClient | None]:
+    """A way to the API that was named; None: what was asked is to be found here."""
+    from_context = _named_api()
+    if from_context is None:
+        yield None
+        return
+    from reconciler.api_client import ApiClient, endpoint
+
+    token = _token(from_context)
+    named = endpoint(
+        from_context.url, token, from_context.ca_file, is_clear_text_allowed=from_context.is_clear_text_allowed
+    )
+    with closing(ApiClient(named)) as made:
+        yield made
+
+
+@contextmanager
+def clusters(target: Target, snapshot_file: str | None = None) -> Iterator[Clusters]:
+    """`snapshot_file`: plan against that, offline."""
+    with api() as named:
+        if named is None:
+            from reconciler.cli.local_clusters import LocalClusters
+
+            yield LocalClusters(target, snapshot_file)
+            return
+        if target.kubeconfig or target.context:
+            raise click.UsageError(f"--kubeconfig and --context: the API has its own way to Kubernetes. {_LEAVE_OUT}")
+        if snapshot_file:
+            raise click.UsageError(f"--snapshot: an API plans against the cluster. {_LEAVE_OUT}")
+        from reconciler.cli.remote_clusters import RemoteClusters
+
+        yield RemoteClusters(named)
+
+
+@contextmanager
+def webhooks() -> Iterator[Webhooks]:
+    with api() as named, ExitStack() as used:
+        if named is None:
+            from reconciler.cli.local_webhooks import LocalWebhooks
+
+            yield LocalWebhooks(lambda: used.enter_context(database()), key_ring, permission)
+        else:
+            from reconciler.cli.remote_webhooks import RemoteWebhooks
+
+            yield RemoteWebhooks(named)
+
+
+@contextmanager
+def events() -> Iterator[Events]:
+    with api() as named, ExitStack() as used:
+        if named is None:
+            from reconciler.cli.local_events import LocalEvents
+
+            yield LocalEvents(used.enter_context(database()))
+        else:
+            from reconciler.cli.remote_events import RemoteEvents
+
+            yield RemoteEvents(named)
+
+
+@contextmanager
+def cycles() -> Iterator[Cycles]:
+    with api() as named, ExitStack() as used:
+        if named is None:
+            yield used.enter_context(history())
+        else:
+            from reconciler.cli.remote_history import RemoteHistory
+
+            yield RemoteHistory(named)
+
+
+_LEAVE_OUT = "Leave it out, or --api (ORCHEST_API_URL)."
+
+
+def _named_api() -> NamedApi | None:
+    context = click.get_current_context(silent=True)
+    return context.find_object(NamedApi) if context else None
+
+
+def _refuse_api() -> None:
+    """Raises click.UsageError: what is about to be used is of this machine, and somebody meant another one."""
+    if _named_api():
+        raise click.UsageError(
+            f"`{click.get_current_context().command_path}` works here, and an API is named. To work here, leave out "
+            "--api and unset ORCHEST_API_URL. Over an API work: status, plan, apply PLAN, history, webhook, events, "
+            "token."
+        )
+
+
+def _token(named: NamedApi) -> str:
+    if named.token_file is None:
+        return os.environ.get("ORCHEST_API_TOKEN", "").strip()
+    try:
+        return named.token_file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no text"
+        raise click.UsageError(f"--api-token-file {named.token_file}: {reason}.") from None
+
+
+# --- what is here
 
 
 @contextmanager
@@ -53,6 +167,7 @@ def history() -> Iterator[History]:
     """What was recorded; while the shared database is absent, what waits in the spool."""
     from reconciler.spool import reading
 
+    _refuse_api()
     settings = load_settings(os.environ)
     with _database(settings) as shared, reading(shared, settings.spool, _warn) as records:
         yield records
@@ -63,6 +178,7 @@ def recording() -> Iterator[Recording]:
     """Where an apply is recorded, with the events it causes."""
     from reconciler.spool import recording as record
 
+    _refuse_api()
     settings = load_settings(os.environ)
     with _database(settings) as shared, record(shared, settings.spool, _warn) as opened:
         yield opened
@@ -88,6 +204,7 @@ def database() -> Iterator[Database]:
     from outbox.schema import migrate
     from reconciler.spool import copy_spool
 
+    _refuse_api()
     settings = load_settings(os.environ)
     with _database(settings) as opened:
         migrate(opened)

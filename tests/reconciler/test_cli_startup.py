@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from reconciler.cli import orchest as root
+from reconciler.cli.above import Above
 from reconciler.cli.exit_codes import ExitCode
 from reconciler.prepare import ASSUMED_FACTS
 from tests.command_line import orchest
@@ -64,7 +66,8 @@ def test_an_offline_plan_imports_no_client_and_no_database(output: str) -> None:
 
 def commands(group: click.Group, *path: str) -> Iterator[tuple[str, ...]]:
     yield path
-    for name, command in group.commands.items():
+    for name, stored in group.commands.items():
+        command = stored.command() if isinstance(stored, Above) else stored
         if isinstance(command, click.Group):
             yield from commands(command, *path, name)
         else:
@@ -77,7 +80,7 @@ def test_every_command_explains_itself(path: tuple[str, ...]) -> None:
     assert text.startswith(" ".join(("Usage: orchest", *path)))
     assert "..." not in text.replace("[ARGS]...", ""), "a summary that is cut short says little"
     assert orchest(*path, "-h").out == text
-    if path and path[-1] not in {"snapshot", "webhook", "events", "completion", "worker"}:
+    if path and path[-1] not in {"snapshot", "webhook", "events", "completion", "worker", "token", "api"}:
         assert "-o, --output [text|json|yaml]" in text
 
 
@@ -86,13 +89,46 @@ def test_each_shell_gets_its_completion(shell: str) -> None:
     assert "_ORCHEST_COMPLETE" in orchest("completion", shell).succeeded().out
 
 
-def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COMP_WORDS", "orchest sna")
-    monkeypatch.setenv("COMP_CWORD", "1")
+@pytest.mark.parametrize(
+    ("typed", "completed"),
+    [("orchest sna", "snapshot"), ("orchest tok", "token"), ("orchest token rev", "revoke")],
+)
+def test_completion_knows_the_commands(monkeypatch: pytest.MonkeyPatch, typed: str, completed: str) -> None:
+    monkeypatch.setenv("COMP_WORDS", typed)
+    monkeypatch.setenv("COMP_CWORD", str(typed.count(" ")))
     monkeypatch.setenv("_ORCHEST_COMPLETE", "bash_complete")
     with started("from reconciler.cli import main; main()") as process:
         said, _ = process.communicate(timeout=60)
-    assert said == "plain,snapshot\n"
+    assert said == f"plain,{completed}\n"
+
+
+def above() -> list[Above]:
+    return [command for command in root.commands.values() if isinstance(command, Above)]
+
+
+@pytest.mark.parametrize("stored", above(), ids=lambda stored: stored.name)
+def test_a_command_of_the_layer_above_says_of_itself_what_the_help_says_of_it(stored: Above) -> None:
+    loaded = stored.command()
+    assert loaded.name == stored.name
+    assert loaded.get_short_help_str(100) == stored.get_short_help_str(100)
+
+
+def test_every_command_of_the_layer_above_is_known_here() -> None:
+    table = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["entry-points"]["orchest.commands"]
+    assert set(table) == {stored.name for stored in above()}
+
+
+def test_help_neither_imports_the_layer_above_nor_looks_for_it() -> None:
+    code = "import sys; from reconciler.cli import run; run(['--help']); print(*sys.modules, file=sys.stderr)"
+    with started(code) as process:
+        out, said = process.communicate(timeout=60)
+    assert "  token  " in out
+    assert not {"services", "importlib.metadata"} & set(said.split())
+
+
+def test_an_installation_from_before_a_command_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(root.commands, "later", Above("later", "Not there yet."))
+    orchest("later").failed(ExitCode.ERROR, "Install orchest-gitops anew")
 
 
 def test_a_plan_as_json_is_what_the_schema_says_and_yaml_says_the_same() -> None:
