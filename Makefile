@@ -6,12 +6,12 @@ BIN := .venv/bin
 PYTEST_ARGS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix lock schemas migration cluster cluster-down torture bench-plan bench-outbox clean environment programs
+.PHONY: help run test lint fix lock schemas migration cluster cluster-down torture bench-plan bench-outbox bench-api clean environment programs
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
 
-run: environment ## the story on a local Kubernetes: plan, apply, drift, repair, deliveries
+run: environment ## the story on a local Kubernetes: plan, apply, drift, repair, deliveries, the API
 	@$(BIN)/python -m dev.story
 
 test: lint programs ## lint, then all tests but the long fault suites
@@ -30,7 +30,7 @@ fix: environment ## format, and mend what ruff can mend
 lock: environment ## renew requirements.lock from pyproject.toml; UPGRADE=1 for the newest of everything
 	@UPGRADE="$(UPGRADE)" $(BIN)/python -m dev.lock
 
-schemas: environment ## renew the JSON schemas of all event payloads in docs/events
+schemas: environment ## renew the JSON schemas of events in docs/events, and the API's document
 	@$(BIN)/python -m dev.schemas
 
 migration: environment ## draft the next one from the models: make migration m="what it adds"
@@ -50,6 +50,9 @@ bench-plan: environment ## planner and command line, against their goals
 
 bench-outbox: environment ## the outbox beside Celery and Procrastinate, against its goals
 	@$(BIN)/python -m benchmarks.outbox
+
+bench-api: environment ## the API beside a bare Falcon handler and FastAPI, with the same SQL
+	@$(BIN)/python -m benchmarks.api
 
 clean: ## remove what was made here; builds in the user's cache stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m dev.cluster down

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from benchmarks import cpu
+from benchmarks.anchor_environment import anchor_environment
 from benchmarks.outbox_site import Receiver
-from dev.bootstrap import UV_VERSION, pip_settings, registry_settings
-from dev.tools import cache_folder, locked, tool
 from tests.torture.outbox.servers import PostgreSQL, Redis
 
 if TYPE_CHECKING:
@@ -112,16 +110,4 @@ def _command(words: tuple[str, ...]) -> list[str]:
 
 
 def _environment() -> Path:
-    """Made once per user."""
-    home = cache_folder() / "benchmarks" / "outbox-anchors-1"
-    done = home / "installed"
-    with locked(home.with_suffix(".lock")):
-        if not done.exists():
-            uv = tool("uv", UV_VERSION) / "uv"
-            environment = os.environ | registry_settings(pip_settings(uv.parent), os.environ)
-            python = ["--no-python-downloads", "--python", sys.executable]
-            subprocess.run([str(uv), "venv", "--quiet", "--clear", *python, str(home)], env=environment, check=True)
-            install = [str(uv), "pip", "install", "--quiet", "--python", str(home / "bin" / "python"), *_REQUIREMENTS]
-            subprocess.run(install, env=environment, check=True)
-            done.touch()
-    return home
+    return anchor_environment("outbox-anchors-1", _REQUIREMENTS)

@@ -53,6 +53,11 @@ class Caller:
     token: UUID | None = None
     """Of our own tokens; None for a ServiceAccount."""
 
+    @property
+    def identity(self) -> str:
+        """Never somebody else's, not even after a token was revoked and another got its name."""
+        return str(self.token or self.name)
+
     def may(self, scope: Scope) -> bool:
         return any(scope in _IMPLIED[own] for own in self.scopes)
 

@@ -150,7 +150,7 @@ class Performer:
         with database.writing() as session:
             if raw.idempotency_key is None or operation.method != HTTPMethod.POST:
                 return self._serialised(does.function(session, call))
-            attempt = Attempt(caller.name, raw.idempotency_key, operation.id, _digest(raw), now)
+            attempt = Attempt(caller.identity, raw.idempotency_key, operation.id, _digest(raw), now)
             return machinery.idempotency.once(session, attempt, lambda: self._serialised(does.function(session, call)))
 
     def _caller(self, raw: Raw, now: datetime) -> Caller:

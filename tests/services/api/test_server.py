@@ -39,6 +39,14 @@ def api(url: str, tmp_path: Path) -> Iterator[LiveApi]:
         yield started
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LiveApi]:
+    """For tests that leave it as it was."""
+    folder = tmp_path_factory.mktemp("shared")
+    with serving(f"sqlite:///{folder / 'history.db'}", folder) as started:
+        yield started
+
+
 def test_the_first_start_shows_a_token_that_opens_everything_and_the_second_shows_none(
     database_url: str, tmp_path: Path
 ) -> None:
@@ -236,19 +244,19 @@ HALF_A_HEAD = b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-More"
 HALF_A_BODY = b"POST /api/projects/ HTTP/1.1\r\nHost: here\r\nContent-Type: application/json\r\nContent-Length: 99\r\n"
 
 
-def test_slow_clients_stop_nobody_and_are_sent_away(api: LiveApi) -> None:
-    authorized = HALF_A_BODY + f"Authorization: Bearer {api.token}\r\n\r\n".encode() + b'{"pa'
+def test_slow_clients_stop_nobody_and_are_sent_away(shared: LiveApi) -> None:
+    authorized = HALF_A_BODY + f"Authorization: Bearer {shared.token}\r\n\r\n".encode() + b'{"pa'
     with ExitStack() as stack:
-        silent = [stack.enter_context(slow(api, b"")) for _ in range(60)]
-        heads = [stack.enter_context(slow(api, HALF_A_HEAD)) for _ in range(60)]
-        bodies = [stack.enter_context(slow(api, authorized)) for _ in range(60)]
-        dripping = stack.enter_context(slow(api, HALF_A_HEAD))
+        silent = [stack.enter_context(slow(shared, b"")) for _ in range(60)]
+        heads = [stack.enter_context(slow(shared, HALF_A_HEAD)) for _ in range(60)]
+        bodies = [stack.enter_context(slow(shared, authorized)) for _ in range(60)]
+        dripping = stack.enter_context(slow(shared, HALF_A_HEAD))
         threading.Thread(target=drip, args=(dripping,), daemon=True).start()
         began = time.monotonic()
         took = []
         while time.monotonic() - began < 3:
             asked = time.monotonic()
-            assert api.ask("GET", "/api/projects/").status == 200
+            assert shared.ask("GET", "/api/projects/").status == 200
             took.append(time.monotonic() - asked)
         assert sorted(took)[len(took) // 2] < 0.1
         assert [everything(client) for client in (*silent, *heads)] == [b""] * 120
@@ -257,18 +265,18 @@ def test_slow_clients_stop_nobody_and_are_sent_away(api: LiveApi) -> None:
         assert time.monotonic() - began < 15
 
 
-def test_a_head_without_end_is_not_read_to_its_end(api: LiveApi) -> None:
-    with slow(api, b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n") as long:
+def test_a_head_without_end_is_not_read_to_its_end(shared: LiveApi) -> None:
+    with slow(shared, b"GET /healthz HTTP/1.1\r\nHost: here\r\nX-Long: " + b"x" * 70_000 + b"\r\n\r\n") as long:
         assert everything(long).startswith(b"HTTP/1.1 431")
-    with slow(api, b"GET /healthz HTTP/1.1\r\nHost: here\r\n") as endless:
+    with slow(shared, b"GET /healthz HTTP/1.1\r\nHost: here\r\n") as endless:
         assert is_cut_off(endless, b"X-Long: " + b"x" * 10_000 + b"\r\n")
-    assert api.ask("GET", "/healthz").status == 200
+    assert shared.ask("GET", "/healthz").status == 200
 
 
-def test_what_is_no_http_is_answered_and_cut_off(api: LiveApi) -> None:
-    with slow(api, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not http \r\n\r\n") as client:
+def test_what_is_no_http_is_answered_and_cut_off(shared: LiveApi) -> None:
+    with slow(shared, b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 not http \r\n\r\n") as client:
         assert everything(client).startswith(b"HTTP/1.1 400")
-    assert "Traceback" not in api.output
+    assert "Traceback" not in shared.output
 
 
 def slow(api: LiveApi, beginning: bytes) -> closing[socket.socket]:

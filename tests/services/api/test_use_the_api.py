@@ -1,4 +1,4 @@
-"""The examples of docs/how-to/use-the-api.md are requests that exist."""
+"""The examples of `curl` in the pages are requests that exist."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import pytest
 
 from tests.services.api.catalogue import EVERY, body_schema, validator
 
-TEXT = (Path(__file__).parents[3] / "docs" / "how-to" / "use-the-api.md").read_text()
-COMMANDS = [shlex.split(line) for line in re.findall(r"^\$ (curl .*)$", TEXT, re.MULTILINE)]
+PAGES = sorted((Path(__file__).parents[3] / "docs").rglob("*.md"))
+LINES = [line for page in PAGES for line in re.findall(r"^\$ (curl .*)$", page.read_text(), re.MULTILINE)]
+COMMANDS = [shlex.split(line) for line in LINES]
 
 
 def option(command: list[str], name: str) -> str:
@@ -22,8 +23,9 @@ def option(command: list[str], name: str) -> str:
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command[-1])
 def test_an_example_is_a_request_that_exists(command: list[str]) -> None:
     method = option(command, "-X") or "GET"
-    path = re.sub(r"\$(\w+)", r"{\1}", command[-1].removeprefix("$ORCHEST_API"))
-    (operation,) = [one for one in EVERY.values() if (one.method, one.path) == (method, path)]
+    below = command[-1].removeprefix("$ORCHEST_API").removeprefix("http://127.0.0.1:8000").partition("?")[0]
+    path = re.sub(r"\$(\w+)", r"{\1}", below)
+    (operation,) = [one for one in EVERY.values() if (one.method, one.path.rstrip("/")) == (method, path.rstrip("/"))]
     body = option(command, "-d")
     assert bool(body) == (operation.method == "POST")
     if "title" in json.loads(body or "{}"):
