@@ -7,7 +7,7 @@ made by `inserted`.
 from __future__ import annotations
 
 from datetime import datetime  # noqa: TC003 - SQLAlchemy evaluates the annotations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from uuid import UUID  # noqa: TC003
 
 from pydantic import JsonValue  # noqa: TC002
@@ -18,6 +18,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from outbox.database import Base
 
 if TYPE_CHECKING:
+    from sqlalchemy import Table
     from sqlalchemy.orm import Session
 
 MOST_NAME_CHARACTERS = 255
@@ -71,5 +72,5 @@ def inserted(session: Session, model: type[Base], **values: object) -> bool:
     On PostgreSQL of two at once the second waits for the first one's commit: neither sees an error of the database.
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(model.__table__).values(values).on_conflict_do_nothing().returning(*model.__table__.primary_key)
+    statement = insert(cast("Table", model.__table__)).values(values).on_conflict_do_nothing().returning(*model.__table__.primary_key)
     return session.execute(statement).first() is not None
