@@ -72,5 +72,10 @@ def inserted(session: Session, model: type[Base], **values: object) -> bool:
     On PostgreSQL of two at once the second waits for the first one's commit: neither sees an error of the database.
     """
     insert = postgresql.insert if session.get_bind().dialect.name == "postgresql" else sqlite.insert
-    statement = insert(cast("Table", model.__table__)).values(values).on_conflict_do_nothing().returning(*model.__table__.primary_key)
+    statement = (
+        insert(cast("Table", model.__table__))
+        .values(values)
+        .on_conflict_do_nothing()
+        .returning(*model.__table__.primary_key)
+    )
     return session.execute(statement).first() is not None
