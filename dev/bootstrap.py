@@ -1,8 +1,8 @@
 """From a bare checkout to `.venv`: `python3.11 -m dev.bootstrap`, called first by every make target.
 
-In come the locked requirements, out comes an environment that holds exactly those, plus this checkout as an editable
-install. A stamp inside it makes a warm call a matter of milliseconds. Only the standard library is used, and no Python
-is ever downloaded.
+In come the locked requirements, out comes an environment that holds exactly those, plus this checkout and its SDK as
+editable installs. A stamp inside it makes a warm call a matter of milliseconds. Only the standard library is used, and
+no Python is ever downloaded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from dev.tools import ToolError, locked, tool
 
 UV_VERSION = "0.13.9"
 ROOT = Path(__file__).resolve().parent.parent
+SDK = ROOT / "sdk"
 ENVIRONMENT = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements.lock"
 
@@ -50,7 +51,8 @@ def main() -> int:
 
 
 def _fingerprint() -> str:
-    parts = [str(ROOT), sys.version, REQUIREMENTS.read_text(), (ROOT / "pyproject.toml").read_text()]
+    files = (REQUIREMENTS, ROOT / "pyproject.toml", SDK / "pyproject.toml")
+    parts = [str(ROOT), sys.version, *(file.read_text() for file in files)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()
 
 
@@ -65,12 +67,17 @@ def _sync(uv: Path) -> None:
     )
     commands: list[list[str]] = [
         ["pip", "sync", "--quiet", "--require-hashes", str(REQUIREMENTS)],
-        ["pip", "install", "--quiet", "--no-deps", "--no-build-isolation", "--editable", str(ROOT)],
+        [*("pip", "install", "--quiet", "--no-deps", "--no-build-isolation"), *editable(ROOT), *editable(SDK)],
     ]
     if not (ENVIRONMENT / "bin" / "python").exists():
         commands.insert(0, ["venv", "--quiet", "--no-python-downloads", "--python", sys.executable, str(ENVIRONMENT)])
     for command in commands:
         subprocess.run([str(uv), *command], env=environment, cwd=ROOT, check=True)
+
+
+def editable(project: Path) -> tuple[str, str]:
+    """Arguments that install a checkout so that what is changed in it counts at once."""
+    return "--editable", str(project)
 
 
 def pip_settings(bin_folder: Path) -> dict[str, str]:

@@ -1,0 +1,292 @@
+"""Safe mode: loading a pickle without running anybody's code.
+
+A pickle is a program: it may call any function that can be imported. Here it may name only the classes and functions
+of the tables below, each of which was looked at for ways to a file, an interpreter or raw memory; those that have one
+are called through a guard that takes no more than real data needs. Python's own unpickler is used, since the one in C
+asks only what is named and not what is done with it. It is slow for millions of small objects, and as fast for arrays
+and frames.
+"""
+
+from __future__ import annotations
+
+import pickle
+from datetime import date, timedelta
+from importlib import import_module
+from typing import Any, Callable, ClassVar
+
+_NAMES = {
+    "builtins": "bool bytearray bytes complex dict float frozenset int list range set slice str tuple",
+    "collections": "Counter OrderedDict defaultdict deque",
+    "datetime": "date datetime time timedelta timezone",
+    "decimal": "Decimal",
+    "fractions": "Fraction",
+    "uuid": "UUID",
+    "zoneinfo": "ZoneInfo",
+    "pytz": "_UTC _p",
+    "numpy": """
+        bool_ bytes_ complex64 complex128 dtype float16 float32 float64 int8 int16 int32 int64 intc longlong
+        str_ uint8 uint16 uint32 uint64 uintc ulonglong""",
+    "numpy.ma": "MaskedArray",
+    "numpy.ma.core": "MaskedArray",
+    "pandas": "Interval NA Period",
+    "pandas._libs.internals": "_unpickle_block",
+    "pandas._libs.interval": "Interval __pyx_unpickle_IntervalMixin",
+    "pandas._libs.missing": "NA",
+    "pandas._libs.sparse": "BlockIndex IntIndex",
+    "pandas._libs.tslibs.nattype": "__nat_unpickle _nat_unpickle",
+    "pandas._libs.tslibs.offsets": """
+        BDay BMonthBegin BMonthEnd BQuarterBegin BQuarterEnd BYearBegin BYearEnd BusinessDay BusinessHour
+        BusinessMonthBegin BusinessMonthEnd Day Hour Micro Milli Minute MonthBegin MonthEnd Nano
+        QuarterBegin QuarterEnd Second SemiMonthBegin SemiMonthEnd Week YearBegin YearEnd""",
+    "pandas._libs.tslibs.period": "Period",
+    "pandas._libs.tslibs.timedeltas": "Timedelta _timedelta_unpickle",
+    "pandas._libs.tslibs.timestamps": "_unpickle_timestamp",
+    "pandas.core.internals.managers": "BlockManager SingleBlockManager",
+    "polars": "from_arrow",
+    "polars.convert.general": "from_arrow",
+    "pyarrow.ipc": "open_stream",
+    "pyarrow.lib": """
+        _reconstruct_record_batch _reconstruct_table binary chunked_array decimal128 decimal256 dictionary
+        duration field large_list list_ map_ py_buffer scalar schema struct time32 time64 timestamp
+        type_for_alias union""",
+}
+_ALLOWED = {(module, name) for module, names in _NAMES.items() for name in names.split()}
+_PANDAS_CLASSES = frozenset(
+    """
+    ArrowDtype ArrowExtensionArray ArrowStringArray ArrowStringArrayNumpySemantics BooleanArray BooleanDtype
+    Categorical CategoricalDtype CategoricalIndex DataFrame DatetimeArray DatetimeIndex DatetimeTZDtype
+    Float32Dtype Float64Dtype Float64Index FloatingArray Index Int16Dtype Int32Dtype Int64Dtype Int64Index
+    Int8Dtype IntegerArray IntervalArray IntervalDtype IntervalIndex MultiIndex NumpyExtensionArray
+    PandasArray PeriodArray PeriodDtype PeriodIndex RangeIndex Series SparseArray SparseDtype StringArray
+    StringArrayNumpySemantics StringDtype TimedeltaArray TimedeltaIndex UInt16Dtype UInt32Dtype UInt64Dtype
+    UInt64Index UInt8Dtype
+    """.split()  # noqa: SIM905 - as a list it fills a page
+)
+"""Wherever a version of pandas has them, so long as it is `pandas`, `pandas.arrays` or in `pandas.core`."""
+
+
+_Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - public in all but name since Python 3.0
+
+
+class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
+    """Loads data. Raises `pickle.UnpicklingError` in the place of doing anything else."""
+
+    dispatch: ClassVar[dict[int, Callable[[AllowedUnpickler], None]]] = dict(_Unpickler.dispatch)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._named: dict[int, Any] = {}
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What the pickle names, if it is allowed; in the place of what could do more, its guard."""
+        named = _GUARDS.get((module, name))
+        if named is None:
+            if not _is_allowed(module, name):
+                raise _refusal(f"refers to {module}.{name}")
+            named = super().find_class(module, name)
+        self._named[id(named)] = named
+        return named
+
+    def _load_reduce(self) -> None:
+        arguments = self.stack.pop()
+        function = self.stack[-1]
+        if not isinstance(function, _Method) and id(function) not in self._named:
+            raise _refusal(f"calls a {type(function).__name__}")
+        self.stack[-1] = function(*arguments)
+
+    def _load_newobj(self) -> None:
+        arguments = self.stack.pop()
+        self._make(self.stack.pop(), arguments, {})
+
+    def _load_newobj_ex(self) -> None:
+        keywords = self.stack.pop()
+        arguments = self.stack.pop()
+        self._make(self.stack.pop(), arguments, keywords)
+
+    def _make(self, kind: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
+        if not isinstance(kind, type) or id(kind) not in self._named:
+            raise _refusal(f"makes a {getattr(kind, '__name__', type(kind).__name__)}")
+        self.append(kind.__new__(kind, *arguments, **keywords))
+
+    def _load_build(self) -> None:
+        target = self.stack[-2]
+        package = type(target).__module__.partition(".")[0]
+        if package == "numpy" and hasattr(target, "newbyteorder") and not hasattr(target, "__array_interface__"):
+            # A new one, since an array may have been made with the old one, and checked, before.
+            described = _described(target, self.stack.pop())
+            number = next(key for key in reversed(self.memo) if self.memo[key] is target)
+            self.memo[number] = self.stack[-1] = described
+        elif package in ("numpy", "pandas"):
+            super().load_build()
+        else:
+            raise _refusal(f"changes a {type(target).__name__}")
+
+    def _load_other(self) -> None:
+        raise _refusal("uses instructions of other pickles")
+
+    dispatch[pickle.REDUCE[0]] = _load_reduce
+    dispatch[pickle.NEWOBJ[0]] = _load_newobj
+    dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
+    dispatch[pickle.BUILD[0]] = _load_build
+    for _opcode in (pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID):
+        dispatch[_opcode[0]] = _load_other
+
+
+def _is_allowed(module: str, name: str) -> bool:
+    of_pandas = module in ("pandas", "pandas.arrays") or module.startswith("pandas.core.")
+    return (module, name) in _ALLOWED or (of_pandas and name in _PANDAS_CLASSES)
+
+
+def _refusal(what: str) -> pickle.UnpicklingError:
+    return pickle.UnpicklingError(
+        f"it {what}, which safe mode does not allow. If you trust whoever writes in this project, set "
+        "Config.allow_pickle = True (ORCHEST_SDK_ALLOW_PICKLE)"
+    )
+
+
+# ---- guards
+
+
+def _described(dtype: Any, state: Any) -> Any:
+    """The dtype with that state. One that says nothing of objects in it would make addresses of what is read."""
+    import numpy as np
+
+    new = np.dtype(dtype, False, True)  # a copy, as its own pickles ask for
+    new.__setstate__(state)
+    _check(new)
+    return new
+
+
+def _check(dtype: Any) -> None:
+    if dtype.subdtype is not None:
+        _check(dtype.subdtype[0])
+    for field in (dtype.fields or {}).values():
+        _check(field[0])
+        if field[0].hasobject and not dtype.hasobject:
+            raise _refusal("hides Python objects in an array")
+        if field[1] < 0 or field[1] + field[0].itemsize > dtype.itemsize:
+            raise _refusal("places a field outside of its array's elements")
+
+
+def _array(shape: Any, dtype: Any, content: Any = None, *layout: Any) -> Any:
+    import numpy as np
+
+    if content is not None and np.dtype(dtype).hasobject:
+        raise _refusal("makes Python objects of bytes")
+    return np.ndarray(shape, dtype, content, *layout)
+
+
+def _empty_array(kind: Any, _shape: Any, _dtype: Any) -> Any:
+    """Of the original's pickles, which then give it its state."""
+    import numpy as np
+
+    if kind is not _array:
+        raise _refusal(f"makes a {getattr(kind, '__name__', kind)}")
+    return np.ndarray((0,), "b")
+
+
+def _masked_array(kind: Any, base: Any, _shape: Any, _dtype: Any) -> Any:
+    import numpy as np
+
+    if kind is not np.ma.MaskedArray or base is not _array:
+        raise _refusal(f"makes a {getattr(kind, '__name__', kind)}")
+    return np.ma.MaskedArray(np.ndarray((0,), "b"))
+
+
+def _scalar(dtype: Any, content: Any) -> Any:
+    import numpy as np
+
+    if dtype.hasobject:
+        raise _refusal("makes Python objects of bytes")
+    return np.ndarray((), dtype, content)[()]
+
+
+def _element(array: Any, key: Any) -> Any:
+    import numpy as np
+
+    if type(array) is not np.ndarray or key != ():
+        raise _refusal("takes an element of something")
+    return array[()]
+
+
+def _attribute(owner: Any, name: Any) -> Any:
+    from zoneinfo import ZoneInfo
+
+    if owner is not ZoneInfo or name != "_unpickle":
+        raise _refusal(f"takes the attribute {name!r} of something")
+    return _Method("_unpickle", (), owner)
+
+
+def _restored_array(data: Any) -> Any:
+    array = import_module("pyarrow.lib")._restore_array(data)  # noqa: SLF001 - what pyarrow's pickles call
+    array.validate(full=True)
+    return array
+
+
+class _ForPandas:
+    """A function of pandas that makes an object of the class it is given."""
+
+    def __init__(self, module: str, name: str) -> None:
+        self._module, self._name = module, name
+
+    def __call__(self, kind: Any, *arguments: Any) -> Any:
+        pandas = import_module("pandas")
+        bases = (pandas.Index, pandas.api.extensions.ExtensionArray)
+        if not isinstance(kind, type) or not issubclass(kind, bases):
+            raise _refusal(f"makes a {getattr(kind, '__name__', kind)}")
+        return getattr(import_module(self._module), self._name)(kind, *arguments)
+
+
+class _Method:
+    """A method that frames and tables may be asked for."""
+
+    _NAMES = ("read_all", "rename", "squeeze", "to_pandas", "to_series")
+    _DATA = (type(None), bool, int, float, str, bytes, date, timedelta)
+    """What a method may be given. `rename` calls what can be called."""
+
+    def __init__(self, name: str, arguments: tuple[Any, ...], owner: Any = None) -> None:
+        self._name, self._arguments, self._owner = name, arguments, owner
+
+    @classmethod
+    def named(cls, name: Any, *arguments: Any) -> _Method:
+        flat = [part for one in arguments for part in (one if type(one) is tuple else (one,))]
+        if name not in cls._NAMES or not all(isinstance(one, cls._DATA) for one in flat):
+            raise _refusal(f"calls the method {name!r}")
+        return cls(name, arguments)
+
+    def __call__(self, *arguments: Any) -> Any:
+        if self._owner is not None:
+            return getattr(self._owner, self._name)(*arguments)
+        (target,) = arguments
+        if type(target).__module__.partition(".")[0] not in ("pandas", "polars", "pyarrow"):
+            raise _refusal(f"calls a method of a {type(target).__name__}")
+        result = getattr(target, self._name)(*self._arguments)
+        if self._name == "read_all":
+            result.validate(full=True)
+        return result
+
+
+_GUARDS: dict[tuple[str, str], Callable[..., Any]] = {
+    ("numpy", "ndarray"): _array,
+    ("numpy.core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy._core.multiarray", "_reconstruct"): _empty_array,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("numpy._core.multiarray", "scalar"): _scalar,
+    ("numpy.ma.core", "_mareconstruct"): _masked_array,
+    ("_operator", "getitem"): _element,
+    ("builtins", "getattr"): _attribute,
+    ("operator", "methodcaller"): _Method.named,
+    ("pyarrow.lib", "_restore_array"): _restored_array,
+    **{
+        (module, name): _ForPandas(module, name)
+        for module, name in (
+            ("pandas.core.indexes.base", "_new_Index"),
+            ("pandas.core.indexes.datetimes", "_new_DatetimeIndex"),
+            ("pandas.core.indexes.interval", "_new_IntervalIndex"),
+            ("pandas.core.indexes.period", "_new_PeriodIndex"),
+            ("pandas.core.indexes.timedeltas", "_new_TimedeltaIndex"),
+            ("pandas._libs.arrays", "__pyx_unpickle_NDArrayBacked"),
+        )
+    },
+}
+"""How what is named may be called, where that is less than it could do."""

@@ -1,0 +1,66 @@
+"""What stands where in the directory of a step's outputs. Names and listings; the order of things is `commit`'s and
+`latest`'s.
+
+HEAD                     which output is the latest
+<step>.<SER>             its data, under the name that every reader of the format knows
+<step>.<generation>.<SER>  an earlier one that somebody still needs
+.lock                    held by a writer; holds the number of the last generation
+.tmp-*                   a writer's; without a writer, what a killed one left
+"""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+
+from orchest._store.head import SERIALIZATIONS
+
+_TEMPORARY = ".tmp-"
+
+
+class Directory:
+    """Of one step's outputs."""
+
+    def __init__(self, path: str, step_uuid: str) -> None:
+        self.path = path
+        self._step = step_uuid
+
+    @property
+    def head(self) -> str:
+        return os.path.join(self.path, "HEAD")
+
+    @property
+    def lock(self) -> str:
+        return os.path.join(self.path, ".lock")
+
+    def data(self, serialization: str) -> str:
+        return os.path.join(self.path, f"{self._step}.{serialization}")
+
+    def generation(self, number: int, serialization: str) -> str:
+        return os.path.join(self.path, f"{self._step}.{number}.{serialization}")
+
+    def temporary(self) -> str:
+        """A name that no other writer takes, even where locks do not work."""
+        return os.path.join(self.path, f"{_TEMPORARY}{os.getpid()}-{os.urandom(4).hex()}")
+
+    def read_head(self) -> bytes | None:
+        """HEAD as it is; None where there is none."""
+        try:
+            descriptor = os.open(self.head, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            return os.read(descriptor, 1 << 16)
+        finally:
+            os.close(descriptor)
+
+    def sweep(self, keep: set[str]) -> None:
+        """Remove temporary files, and data files but those whose paths are given. Other files are not ours."""
+        for name in os.listdir(self.path):
+            path = os.path.join(self.path, name)
+            if path not in keep and (name.startswith(_TEMPORARY) or self._is_data(name)):
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+
+    def _is_data(self, name: str) -> bool:
+        return name.startswith(f"{self._step}.") and name.endswith(tuple(f".{tag}" for tag in SERIALIZATIONS))

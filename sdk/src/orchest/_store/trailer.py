@@ -1,0 +1,130 @@
+"""What stands behind the end of a data file: a record and checksums. Bytes in, values out, and back. Touches nothing.
+
+`pickle.load` stops at its STOP and an Arrow reader at its end-of-stream, so neither sees any of this. The layout is
+
+    record (JSON) | one CRC-32 per block of every segment (u32) | footer (40 bytes)
+
+and the footer has a magic number at both of its ends, so that no single damaged byte makes a trailer look like none.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import zlib
+from typing import Any, NamedTuple
+
+from orchest.error import DeserializationError
+
+BLOCK = 1 << 20
+"""Bytes per checksum."""
+PICKLE_MARK = b"C\x08ORCHEST1" + b"0"
+"""Opcodes right behind PROTO, a push and a pop: this pickle has a trailer, and without one it was cut."""
+
+_FOOTER = struct.Struct("<8sQIIII8s")
+FOOTER_SIZE = _FOOTER.size
+_FIRST_MAGIC = b"\x00OrchEnd"
+_LAST_MAGIC = b"orchest\x01"
+
+
+class Segment(NamedTuple):
+    """A run of bytes of the data; they stand one behind the other from the file's first byte."""
+
+    length: int
+    bulk: int
+    """1: the content of one buffer, which a reader may map. 0: opcodes or messages, which a reader parses."""
+
+
+class Kept(NamedTuple):
+    """An earlier output of the same run that stays beside the latest."""
+
+    head: str
+    generation: int
+    serialization: str
+
+
+class Record(NamedTuple):
+    """What an output says about itself."""
+
+    generation: int
+    """Counts the outputs of a step, whatever the clock does."""
+    head: str
+    """HEAD as this output writes it: the pair belongs together."""
+    replaces: str | None
+    """HEAD as it was before. Who still reads that one wants the generation before."""
+    previous: int
+    """The generation set aside while this one takes its place."""
+    run: str
+    """The producing process."""
+    segments: list[Segment]
+    kept: list[Kept]
+    versions: dict[str, str]
+    """Of Python and of the packages whose objects were written."""
+    producer: dict[str, Any]
+    """Where it ran, and what it had read."""
+    content: dict[str, Any]
+    """What `describe` shows of the data."""
+
+
+class Trailer(NamedTuple):
+    record: Record
+    data_length: int
+    """Bytes before the trailer."""
+    checksums: tuple[int, ...]
+    """Of each block of each segment, in order."""
+
+
+class Footer(NamedTuple):
+    data_length: int
+    record_length: int
+    checksums: int
+    crc: int
+
+    @property
+    def trailer_length(self) -> int:
+        return self.record_length + 4 * self.checksums + FOOTER_SIZE
+
+
+def block_count(length: int) -> int:
+    return -(-length // BLOCK)
+
+
+def encode(record: Record, data_length: int, checksums: list[int]) -> bytes:
+    """The whole trailer."""
+    text = json.dumps(record._asdict(), separators=(",", ":")).encode()
+    body = text + struct.pack(f"<{len(checksums)}I", *checksums)
+    fields = (data_length, len(text), len(checksums), zlib.crc32(body))
+    own = zlib.crc32(struct.pack("<QIII", *fields))
+    return body + _FOOTER.pack(_FIRST_MAGIC, *fields, own, _LAST_MAGIC)
+
+
+def parse_footer(tail: bytes, file_size: int) -> Footer | None:
+    """Of the last bytes of a file; None where there is no trailer. Raises DeserializationError for a damaged one."""
+    if len(tail) < FOOTER_SIZE:
+        return None
+    first, data_length, record_length, checksums, crc, own, last = _FOOTER.unpack_from(tail, len(tail) - FOOTER_SIZE)
+    if first != _FIRST_MAGIC and last != _LAST_MAGIC:
+        return None
+    footer = Footer(data_length, record_length, checksums, crc)
+    sound = first == _FIRST_MAGIC and last == _LAST_MAGIC and own == zlib.crc32(struct.pack("<QIII", *footer))
+    if not sound or data_length + footer.trailer_length != file_size:
+        raise DeserializationError("the end of the file is damaged")
+    return footer
+
+
+def parse(raw: bytes, footer: Footer) -> Trailer:
+    """`raw` is the whole trailer. Raises DeserializationError unless its checksum is right."""
+    body = raw[: footer.trailer_length - FOOTER_SIZE]
+    if zlib.crc32(body) != footer.crc:
+        raise DeserializationError("the record behind the data is damaged")
+    fields = json.loads(body[: footer.record_length])
+    fields["segments"] = [Segment(*segment) for segment in fields["segments"]]
+    fields["kept"] = [Kept(*kept) for kept in fields["kept"]]
+    checksums = struct.unpack_from(f"<{footer.checksums}I", body, footer.record_length)
+    record = Record(**fields)
+    if (
+        sum(segment.length for segment in record.segments) != footer.data_length
+        or sum(block_count(segment.length) for segment in record.segments) != footer.checksums
+    ):
+        raise DeserializationError("the record does not fit the data")
+    return Trailer(record, footer.data_length, checksums)
