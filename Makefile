@@ -6,7 +6,7 @@ BIN := .venv/bin
 PYTEST_ARGS ?= tests
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint fix lock schemas migration cluster cluster-down torture bench-plan bench-outbox bench-api clean environment programs
+.PHONY: help run test test-sdk lint fix lock schemas migration cluster cluster-down torture bench-plan bench-outbox bench-api bench-sdk clean environment programs
 
 help: ## show the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name text; do printf '  make %-14s %s\n' "$$name" "$$text"; done
@@ -14,14 +14,19 @@ help: ## show the targets
 run: environment ## the story on a local Kubernetes: plan, apply, drift, repair, deliveries, the API
 	@$(BIN)/python -m dev.story
 
-test: lint programs ## lint, then all tests but the long fault suites
+test: lint programs ## lint, then all tests but the long fault suites, the SDK's last
 	@echo "== tests"
 	@$(BIN)/pytest -n auto --dist loadfile -m "not torture" $(PYTEST_ARGS)
+	@$(MAKE) --no-print-directory test-sdk
+
+test-sdk: environment ## the SDK's tests on every Python that is here, and what each version reads of the others
+	@echo "== the SDK"
+	@$(BIN)/nox -f sdk/noxfile.py
 
 lint: environment ## formatting, style, types, import layers
 	@echo "== ruff format" && $(BIN)/ruff format --check --quiet
 	@echo "== ruff check" && $(BIN)/ruff check --quiet
-	@echo "== mypy" && $(BIN)/mypy
+	@echo "== mypy" && $(BIN)/mypy && cd sdk && ../$(BIN)/mypy
 	@echo "== import layers" && $(BIN)/lint-imports
 
 fix: environment ## format, and mend what ruff can mend
@@ -44,6 +49,7 @@ cluster-down: environment ## end it
 
 torture: environment programs ## the fault suites at full size, with a printed seed
 	@$(BIN)/pytest -m torture -s $(PYTEST_ARGS)
+	@$(BIN)/nox -f sdk/noxfile.py -s torture
 
 bench-plan: environment ## planner and command line, against their goals
 	@$(BIN)/python -m benchmarks.plan
@@ -54,9 +60,12 @@ bench-outbox: environment ## the outbox beside Celery and Procrastinate, against
 bench-api: environment ## the API beside a bare Falcon handler and FastAPI, with the same SQL
 	@$(BIN)/python -m benchmarks.api
 
+bench-sdk: environment ## the SDK beside the original's way, raw files, numpy, Arrow and plain pickle
+	@$(BIN)/python -m benchmarks.sdk
+
 clean: ## remove what was made here; builds in the user's cache stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m dev.cluster down
-	rm -rf .venv .tools .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info
+	rm -rf .venv .tools .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .nox sdk/.nox build *.egg-info sdk/src/*.egg-info
 
 environment:
 	@$(PYTHON) -m dev.bootstrap

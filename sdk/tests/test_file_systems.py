@@ -36,7 +36,7 @@ def test_on_a_network_file_system_the_output_before_stays_through_the_next(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No NFS can be mounted here, so its answer is given by hand; what follows from it is real."""
-    monkeypatch.setattr(commit, "forgets_unlinked_files", lambda path: bool(path))
+    monkeypatch.setattr(commit, "forgets_unlinked_files", bool)
     generations = []
     for number in range(4):
         with site.step("load"):

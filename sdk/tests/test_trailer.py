@@ -16,18 +16,17 @@ RECORD = Record(
     segments=[Segment(100, 0), Segment(2 * BLOCK + 1, 1)],
     kept=[Kept("2026-11-23T01:02:02; PICKLE; other", 6, "PICKLE")],
     versions={"python": "3.11.7"},
-    producer={"inputs": []},
-    content={"type": "dict"},
 )
+TOLD = b'{"content": {}}'
 LENGTH = 100 + 2 * BLOCK + 1
-TRAILER = trailers.encode(RECORD, LENGTH, [1, 2, 3, 4])
+TRAILER = trailers.encode(RECORD, TOLD, LENGTH, [1, 2, 3, 4])
 
 
 def test_what_was_written_is_read() -> None:
     footer = trailers.parse_footer(TRAILER, LENGTH + len(TRAILER))
     assert footer is not None
     assert footer.trailer_length == len(TRAILER)
-    assert trailers.parse(TRAILER, footer) == (RECORD, LENGTH, (1, 2, 3, 4))
+    assert trailers.parse(TRAILER, footer) == (RECORD, TOLD, LENGTH, (1, 2, 3, 4))
 
 
 def test_other_bytes_are_no_trailer() -> None:
@@ -40,9 +39,13 @@ def test_no_damaged_byte_makes_it_another_trailer_or_none(position: int) -> None
     damaged = bytearray(TRAILER)
     damaged[position] ^= 0x10
     with pytest.raises(DeserializationError):
-        footer = trailers.parse_footer(bytes(damaged), LENGTH + len(TRAILER))
-        assert footer is not None
-        trailers.parse(bytes(damaged), footer)
+        _parsed(bytes(damaged))
+
+
+def _parsed(raw: bytes) -> trailers.Trailer:
+    footer = trailers.parse_footer(raw, LENGTH + len(raw))
+    assert footer is not None
+    return trailers.parse(raw, footer)
 
 
 def test_a_file_of_another_length_is_refused() -> None:
@@ -51,7 +54,7 @@ def test_a_file_of_another_length_is_refused() -> None:
 
 
 def test_a_record_that_does_not_fit_the_data_is_refused() -> None:
-    raw = trailers.encode(RECORD, LENGTH + 1, [1, 2, 3, 4])
+    raw = trailers.encode(RECORD, TOLD, LENGTH + 1, [1, 2, 3, 4])
     footer = trailers.parse_footer(raw, LENGTH + 1 + len(raw))
     assert footer is not None
     with pytest.raises(DeserializationError, match="does not fit"):

@@ -6,6 +6,7 @@ SDK, so steps whose environments have either one work together; how they are wri
 
 from __future__ import annotations
 
+import json
 import os
 import warnings
 from datetime import datetime, timezone
@@ -96,7 +97,8 @@ def output_to_disk(
     step_uuid = get_step_uuid(pipeline)
     tag = serialization.name if serialization is not None else arrow.serialization_of(data) or "PICKLE"
     head = heads.Head(datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0), tag, name)
-    whole = Output(head, _this_run(), Config.keep_named_outputs, _producer(step_uuid), described(data))
+    told = json.dumps({"producer": _producer(step_uuid), "content": described(data)}, separators=(",", ":")).encode()
+    whole = Output(head, _this_run(), Config.keep_named_outputs, told)
     write = _written if serialization is not None else _serialized
     try:
         commit(
@@ -108,7 +110,7 @@ def output_to_disk(
     except OSError as problem:
         raise SerializationError(
             f"The output of {_label(step_uuid)} cannot be stored: {problem}. Make room or mend the permissions of "
-            f"{Config.get_step_data_dir(step_uuid)}, then run the step again. The earlier output is untouched."
+            f"{Config.get_step_data_dir(step_uuid)}, then run the step again."
         ) from problem
     except SerializationError as problem:
         raise SerializationError(
@@ -134,9 +136,8 @@ def get_inputs(ignore_failure: bool = False, verbose: bool = False, *, verify: s
     to (the pages become this process's own), and they stay valid when their producer puts out anew.
 
     Args:
-        ignore_failure: an input that is not there, or cannot be loaded, is None. Its name may not be known: then it
-        is an
-            unnamed one.
+        ignore_failure: an input that is not there, or cannot be loaded, is None; if its name is not known, an unnamed
+            one.
         verbose: print the title of each step whose output was got.
         verify: `off`, `lazy` or `full`, how far checksums are compared before this returns; None is `Config.verify`.
 
@@ -145,10 +146,11 @@ def get_inputs(ignore_failure: bool = False, verbose: bool = False, *, verify: s
         connections.
 
     Raises:
-        OutputNotFoundError: a step before has no output. DeserializationError: an output is damaged or cannot be
-        loaded here; or one of an earlier call was found damaged. InputNameCollisionError: several steps have given
-        their outputs the same name. PipelineDefinitionNotFoundError: there is no pipeline file. StepUUIDResolveError:
-        it cannot be told which step this is.
+        OutputNotFoundError: a step before has no output.
+        DeserializationError: an output is damaged or cannot be loaded here; or one of an earlier call was damaged.
+        InputNameCollisionError: several steps have given their outputs the same name.
+        PipelineDefinitionNotFoundError: there is no pipeline file.
+        StepUUIDResolveError: it cannot be told which step this is.
 
     """
     global _get_inputs_called, _inputs_read  # noqa: PLW0603 - state of the process, whose names others rely on
@@ -166,7 +168,7 @@ def get_inputs(ignore_failure: bool = False, verbose: bool = False, *, verify: s
     step = pipeline.get_step_by_uuid(get_step_uuid(pipeline))
     inputs = [found for parent in step.parents for found in _inputs_from(parent, ignore_failure=ignore_failure)]
     _refuse_collisions(inputs)
-    _inputs_read = [one.read_from for one in inputs if one.read_from is not None]
+    _inputs_read = [one.read_from for one in inputs if one.found is not None]
     values: dict[str, Any] = {Config._RESERVED_UNNAMED_OUTPUTS_STR: []}  # noqa: SLF001 - a name that others rely on
     for one in inputs:
         value = one.value(mode, ignore_failure=ignore_failure)
@@ -299,7 +301,8 @@ def _serialized(data: Any, file: OutputFile, tag: str, *, portable: bool) -> dic
         if isinstance(problem, MemoryError):
             raise
         path, reason = culprit(data, problem, lambda part: _pickling_error(part, portable=portable))
-        raise SerializationError(f"{path} cannot be pickled: {type(reason).__name__}: {reason}") from reason
+        told = str(reason) if isinstance(reason, SerializationError) else f"{type(reason).__name__}: {reason}"
+        raise SerializationError(f"{path} cannot be pickled: {told}") from reason
 
 
 def _written(data: Any, file: OutputFile, tag: str, *, portable: bool) -> dict[str, str]:
@@ -412,9 +415,8 @@ class _Input(NamedTuple):
         return self.found.head.name if self.found is not None else None
 
     @property
-    def read_from(self) -> dict[str, Any] | None:
-        if self.found is None:
-            return None
+    def read_from(self) -> dict[str, Any]:
+        assert self.found is not None
         generation = self.found.record.generation if self.found.record is not None else None
         when = self.found.head.timestamp.isoformat(timespec="seconds")
         return {"step_uuid": self.step_uuid, "name": self.name, "generation": generation, "timestamp": when}
@@ -473,19 +475,18 @@ def _description(found: Found, step_uuid: str) -> dict[str, Any]:
     if found.problem is not None:
         raise DeserializationError(f"The output of {_label(step_uuid)} cannot be described: {found.problem}.")
     record, head = found.record, found.head
-    producer = dict(record.producer) if record is not None else None
+    told = json.loads(found.file.trailer.told) if found.file is not None and found.file.trailer is not None else {}
+    producer = told.get("producer")
     inputs = producer.pop("inputs") if producer is not None else None
-    if producer is not None and record is not None:
-        producer["run"] = record.run
     return {
         "name": head.name,
         "timestamp": head.timestamp.isoformat(timespec="seconds"),
         "serialization": head.serialization,
         "size": found.file.size if found.file is not None else None,
         "generation": record.generation if record is not None else None,
-        "content": record.content if record is not None else None,
+        "content": told.get("content"),
         "versions": record.versions if record is not None else None,
-        "producer": producer,
+        "producer": {**producer, "run": record.run} if producer is not None and record is not None else None,
         "inputs": [{**one, "current": _is_current(one)} for one in inputs] if inputs is not None else None,
     }
 

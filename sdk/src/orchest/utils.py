@@ -38,8 +38,8 @@ def get_pipeline() -> Pipeline:
             "orchest. A relative path starts at the project's folder."
         )
     try:
-        with open(path, encoding="utf-8") as file:
-            return Pipeline.from_json(json.load(file))
+        with open(path, "rb", buffering=0) as file:
+            return Pipeline.from_json(json.loads(file.readall()))
     except InvalidPipelineDefinitionError as problem:
         raise InvalidPipelineDefinitionError(f"{path}: {problem}") from problem
     except OSError as problem:

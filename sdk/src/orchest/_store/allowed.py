@@ -10,9 +10,12 @@ and frames.
 from __future__ import annotations
 
 import pickle
+import sys
 from datetime import date, timedelta
 from importlib import import_module
 from typing import Any, Callable, ClassVar
+
+from orchest._store.unpickling import RefusedError
 
 _NAMES = {
     "builtins": "bool bytearray bytes complex dict float frozenset int list range set slice str tuple",
@@ -44,7 +47,6 @@ _NAMES = {
     "pandas.core.internals.managers": "BlockManager SingleBlockManager",
     "polars": "from_arrow",
     "polars.convert.general": "from_arrow",
-    "pyarrow.ipc": "open_stream",
     "pyarrow.lib": """
         _reconstruct_record_batch _reconstruct_table binary chunked_array decimal128 decimal256 dictionary
         duration field large_list list_ map_ py_buffer scalar schema struct time32 time64 timestamp
@@ -69,7 +71,7 @@ _Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - public in all but name sin
 
 
 class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
-    """Loads data. Raises `pickle.UnpicklingError` in the place of doing anything else."""
+    """Loads data. Raises `RefusedError` in the place of doing anything else."""
 
     dispatch: ClassVar[dict[int, Callable[[AllowedUnpickler], None]]] = dict(_Unpickler.dispatch)
 
@@ -110,13 +112,13 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
 
     def _load_build(self) -> None:
         target = self.stack[-2]
-        package = type(target).__module__.partition(".")[0]
-        if package == "numpy" and hasattr(target, "newbyteorder") and not hasattr(target, "__array_interface__"):
+        numpy = sys.modules.get("numpy")
+        if numpy is not None and isinstance(target, numpy.dtype):
             # A new one, since an array may have been made with the old one, and checked, before.
             described = _described(target, self.stack.pop())
             number = next(key for key in reversed(self.memo) if self.memo[key] is target)
             self.memo[number] = self.stack[-1] = described
-        elif package in ("numpy", "pandas"):
+        elif type(target).__module__.partition(".")[0] in ("numpy", "pandas", "uuid"):
             super().load_build()
         else:
             raise _refusal(f"changes a {type(target).__name__}")
@@ -137,8 +139,8 @@ def _is_allowed(module: str, name: str) -> bool:
     return (module, name) in _ALLOWED or (of_pandas and name in _PANDAS_CLASSES)
 
 
-def _refusal(what: str) -> pickle.UnpicklingError:
-    return pickle.UnpicklingError(
+def _refusal(what: str) -> RefusedError:
+    return RefusedError(
         f"it {what}, which safe mode does not allow. If you trust whoever writes in this project, set "
         "Config.allow_pickle = True (ORCHEST_SDK_ALLOW_PICKLE)"
     )
@@ -158,6 +160,8 @@ def _described(dtype: Any, state: Any) -> Any:
 
 
 def _check(dtype: Any) -> None:
+    if dtype.kind == "O" and not dtype.hasobject:
+        raise _refusal("hides Python objects in an array")
     if dtype.subdtype is not None:
         _check(dtype.subdtype[0])
     for field in (dtype.fields or {}).values():
@@ -171,7 +175,7 @@ def _check(dtype: Any) -> None:
 def _array(shape: Any, dtype: Any, content: Any = None, *layout: Any) -> Any:
     import numpy as np
 
-    if content is not None and np.dtype(dtype).hasobject:
+    if content is not None and (not isinstance(dtype, np.dtype) or dtype.hasobject):
         raise _refusal("makes Python objects of bytes")
     return np.ndarray(shape, dtype, content, *layout)
 
@@ -196,7 +200,7 @@ def _masked_array(kind: Any, base: Any, _shape: Any, _dtype: Any) -> Any:
 def _scalar(dtype: Any, content: Any) -> Any:
     import numpy as np
 
-    if dtype.hasobject:
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise _refusal("makes Python objects of bytes")
     return np.ndarray((), dtype, content)[()]
 
@@ -221,6 +225,12 @@ def _restored_array(data: Any) -> Any:
     array = import_module("pyarrow.lib")._restore_array(data)  # noqa: SLF001 - what pyarrow's pickles call
     array.validate(full=True)
     return array
+
+
+def _stream(source: Any) -> Any:
+    if not isinstance(source, (bytes, bytearray, memoryview)) and type(source).__name__ != "Buffer":
+        raise _refusal("opens a file")
+    return import_module("pyarrow.ipc").open_stream(source)
 
 
 class _ForPandas:
@@ -276,6 +286,7 @@ _GUARDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("_operator", "getitem"): _element,
     ("builtins", "getattr"): _attribute,
     ("operator", "methodcaller"): _Method.named,
+    ("pyarrow.ipc", "open_stream"): _stream,
     ("pyarrow.lib", "_restore_array"): _restored_array,
     **{
         (module, name): _ForPandas(module, name)

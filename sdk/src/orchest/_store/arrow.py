@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from orchest._store.output_file import OutputFile
 
 _SAFE_VERSION = (14, 0, 1)
-_END_OF_STREAM = (b"\xff\xff\xff\xff\x00\x00\x00\x00", b"\x00\x00\x00\x00")
-"""As written since Arrow 0.15, and before."""
+_END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
 
 def serialization_of(data: Any) -> str | None:
@@ -61,9 +60,15 @@ def _version(pyarrow: Any) -> tuple[int, ...]:
     return tuple(int(part) for part in pyarrow.__version__.split(".")[:3] if part.isdigit())
 
 
-def ends_well(content: memoryview) -> bool:
-    """Whether a stream was written to its end: without that mark readers take a cut one for a shorter one."""
-    return bytes(content[-8:]) == _END_OF_STREAM[0] or bytes(content[-4:]) == _END_OF_STREAM[1]
+def without_end(content: memoryview) -> memoryview:
+    """A stream of the original's without its end mark, which must be there: readers take a cut one for a shorter one.
+
+    The last message may happen to end in the same bytes; of one that was cut behind it then too much is taken away, and
+    no reader accepts that.
+    """
+    if content[-len(_END_OF_STREAM) :] != _END_OF_STREAM:
+        raise DeserializationError("it was cut: the end of the Arrow stream is missing")
+    return content[: -len(_END_OF_STREAM)]
 
 
 class _Sink:

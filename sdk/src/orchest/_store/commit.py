@@ -11,7 +11,7 @@ from __future__ import annotations
 import fcntl
 import os
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
 
 from orchest._store import head as heads
 from orchest._store import trailer as trailers
@@ -36,8 +36,8 @@ class Output(NamedTuple):
     run: str
     """The producing process; outputs are kept beside each other only within one."""
     keep_others: bool
-    producer: dict[str, Any]
-    content: dict[str, Any]
+    told: bytes
+    """See `Trailer.told`."""
 
 
 Write = Callable[[OutputFile], "dict[str, str]"]
@@ -49,7 +49,7 @@ def commit(directory: Directory, output: Output, write: Write, *, durable: bool)
     _make_directory(directory.path, durable=durable)
     with _locked(directory) as lock:
         before = _recovered(directory, durable=durable)
-        directory.sweep(_needed(directory, before))
+        remaining = directory.sweep(_needed(directory, before))
         record = _record(output, before, directory.read_head(), _last_generation(lock))
         try:
             _replace(directory, record, output, before, write, durable=durable)
@@ -58,7 +58,8 @@ def commit(directory: Directory, output: Output, write: Write, *, durable: bool)
                 directory.sweep(_needed(directory, _recovered(directory, durable=durable)))
             raise
         os.pwrite(lock, b"%020d" % record.generation, 0)
-        directory.sweep(_retained(directory, record, output.head.serialization))
+        aside = _previous_paths(directory, record)
+        directory.remove((remaining | aside) - _retained(directory, record, output.head.serialization))
 
 
 def _replace(
@@ -71,7 +72,7 @@ def _replace(
         versions = write(file)
         segments, checksums = file.finish()
         whole = record._replace(segments=segments, versions=versions)
-        write_all(descriptor, memoryview(trailers.encode(whole, file.length, checksums)))
+        write_all(descriptor, memoryview(trailers.encode(whole, output.told, file.length, checksums)))
     if before is not None and before.file is not None:
         _set_aside(before.file.path, directory.generation(record.previous, before.head.serialization), durable=durable)
     # An output that is to be kept must not be lost with a rename that comes after it.
@@ -98,8 +99,6 @@ def _record(output: Output, before: Found | None, head: bytes | None, last_gener
         segments=[],
         versions={},
         kept=_kept(output, before, earlier),
-        producer=output.producer,
-        content=output.content,
     )
 
 
@@ -125,9 +124,7 @@ def _needed(directory: Directory, before: Found | None) -> set[str]:
 
 
 def _retained(directory: Directory, record: Record, serialization: str) -> set[str]:
-    """What stays once the output is there. Where an unlinked file is lost for those who hold it, also the one
-    before.
-    """
+    """What stays once the output is there; where an unlinked file is lost for its holders, also the one before."""
     paths = {directory.data(serialization)} | _kept_paths(directory, record)
     return paths | _previous_paths(directory, record) if forgets_unlinked_files(directory.path) else paths
 

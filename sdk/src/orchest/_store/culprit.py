@@ -5,6 +5,7 @@ In: the object. Out: the way to the smallest part that fails, as one would write
 
 from __future__ import annotations
 
+from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any, Callable
 
 if TYPE_CHECKING:
@@ -56,9 +57,15 @@ def _parts(data: Any) -> Iterator[tuple[str, Any]]:
     elif isinstance(data, (set, frozenset)):
         for item in data:
             yield f" element {_key(item)}", item
-    elif isinstance(getattr(data, "__dict__", None), dict) and not isinstance(data, type):
+    elif isinstance(getattr(data, "__dict__", None), dict) and not _is_closed(data):
         for name, value in vars(data).items():
             yield f".{name}", value
+
+
+def _is_closed(data: Any) -> bool:
+    """What nobody would look for the culprit in: classes, modules, functions, and the insides of a library's object."""
+    package = type(data).__module__.partition(".")[0]
+    return isinstance(data, (type, ModuleType, FunctionType)) or package in ("numpy", "pandas", "polars", "pyarrow")
 
 
 def _key(key: Any) -> str:

@@ -27,21 +27,21 @@ class Directory:
 
     @property
     def head(self) -> str:
-        return os.path.join(self.path, "HEAD")
+        return f"{self.path}/HEAD"
 
     @property
     def lock(self) -> str:
-        return os.path.join(self.path, ".lock")
+        return f"{self.path}/.lock"
 
     def data(self, serialization: str) -> str:
-        return os.path.join(self.path, f"{self._step}.{serialization}")
+        return f"{self.path}/{self._step}.{serialization}"
 
     def generation(self, number: int, serialization: str) -> str:
-        return os.path.join(self.path, f"{self._step}.{number}.{serialization}")
+        return f"{self.path}/{self._step}.{number}.{serialization}"
 
     def temporary(self) -> str:
         """A name that no other writer takes, even where locks do not work."""
-        return os.path.join(self.path, f"{_TEMPORARY}{os.getpid()}-{os.urandom(4).hex()}")
+        return f"{self.path}/{_TEMPORARY}{os.getpid()}-{os.urandom(4).hex()}"
 
     def read_head(self) -> bytes | None:
         """HEAD as it is; None where there is none."""
@@ -54,13 +54,21 @@ class Directory:
         finally:
             os.close(descriptor)
 
-    def sweep(self, keep: set[str]) -> None:
-        """Remove temporary files, and data files but those whose paths are given. Other files are not ours."""
-        for name in os.listdir(self.path):
-            path = os.path.join(self.path, name)
-            if path not in keep and (name.startswith(_TEMPORARY) or self._is_data(name)):
-                with suppress(FileNotFoundError):
-                    os.unlink(path)
+    def sweep(self, keep: set[str]) -> set[str]:
+        """Remove temporary files, and data files but those whose paths are given. Returns the paths that remain."""
+        ours = {
+            f"{self.path}/{name}"
+            for name in os.listdir(self.path)
+            if name.startswith(_TEMPORARY) or self._is_data(name)
+        }
+        self.remove(ours - keep)
+        return ours & keep
+
+    def remove(self, paths: set[str]) -> None:
+        """Those that are there."""
+        for path in paths:
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _is_data(self, name: str) -> bool:
         return name.startswith(f"{self._step}.") and name.endswith(tuple(f".{tag}" for tag in SERIALIZATIONS))

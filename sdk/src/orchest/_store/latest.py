@@ -42,7 +42,10 @@ class Found(NamedTuple):
 def latest(directory: Directory) -> Found:
     """The output that HEAD means. Raises DiskOutputNotFoundError with the reason there is none."""
     for _ in range(_LOOKS):
-        found = _look(directory)
+        try:
+            found = _look(directory)
+        except OSError as problem:
+            raise DiskOutputNotFoundError(f"it cannot be read: {problem}") from problem
         if isinstance(found, Found):
             return found
         time.sleep(_PAUSE)
@@ -85,10 +88,13 @@ def _look(directory: Directory) -> Found | str:
     if file.trailer is None:
         return Found(head, file)
     record = file.trailer.record
+    own = record.head.encode()
+    if raw == own:
+        return Found(head, file)
     if belongs(record, raw):
-        return Found(heads.parse(record.head.encode()), file)
+        return Found(heads.parse(own), file)
     if record.replaces is not None and record.replaces.encode() == raw:
-        return _set_aside(directory, head, record, raw) or Found(heads.parse(record.head.encode()), file)
+        return _set_aside(directory, head, record, raw) or Found(heads.parse(own), file)
     return "its HEAD and its data are of different outputs"
 
 
@@ -103,7 +109,7 @@ def _set_aside(directory: Directory, head: Head, record: Record, raw: bytes) -> 
 def _opened(path: str, head: Head) -> Found:
     try:
         return Found(head, StoredFile(path))
-    except FileNotFoundError:
-        return Found(head, None, DeserializationError("its data file is gone"))
+    except OSError as problem:
+        return Found(head, None, DeserializationError(f"its data file cannot be read: {problem}"))
     except DeserializationError as problem:
         return Found(head, None, problem)

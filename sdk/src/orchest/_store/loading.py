@@ -9,13 +9,16 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from orchest._store import arrow, unpickling, verification
+from orchest._store.unpickling import RefusedError
 from orchest.error import DeserializationError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import BufferedIOBase
 
     from orchest._store.latest import Found
@@ -46,17 +49,14 @@ def load(found: Found, label: str, *, verify: str, allow_pickle: bool) -> Any:
     if file is None:
         raise DeserializationError(f"The output of {label} cannot be read: {found.problem}. Run that step again.")
     trailer = file.trailer
-    try:
+    with _explained(file, label):
         if trailer is None:
             return _of_the_original(file, found.head.serialization, allow_pickle=allow_pickle)
         content = file.content()
-        verification.verify_at_once(file, trailer, content, verify, label)
+    verification.verify_at_once(file, trailer, content, verify, label)
+    with _explained(file, label):
         _refuse_newer_frames(trailer)
         data = _decoded(trailer, content, found.head.serialization, allow_pickle=allow_pickle)
-    except (MemoryError, verification.DamagedError):
-        raise
-    except Exception as problem:
-        raise DeserializationError(_explained(file, label, problem)) from problem
     verification.verify_later(file, trailer, verify, label)
     return data
 
@@ -74,10 +74,7 @@ def _decoded(trailer: Trailer, content: memoryview, serialization: str, *, allow
 
 def _of_the_original(file: StoredFile, serialization: str, *, allow_pickle: bool) -> Any:
     if serialization != "PICKLE":
-        content = file.content()
-        if not arrow.ends_well(content):
-            raise DeserializationError("it was cut: the end of the Arrow stream is missing")
-        return arrow.load(content, serialization, trusted=allow_pickle)
+        return arrow.load(arrow.without_end(file.content()), serialization, trusted=allow_pickle)
     with file.reader() as source:
         try:
             return unpickling.load_file(source, allow_pickle=allow_pickle)
@@ -109,17 +106,38 @@ def _major(version: str) -> int:
     return int(major) if major.isdigit() else 0
 
 
-def _explained(file: StoredFile, label: str, problem: Exception) -> str:
-    ours = isinstance(problem, (DeserializationError, pickle.UnpicklingError))
-    reason = str(problem) if ours else f"{type(problem).__name__}: {problem}"
+@contextmanager
+def _explained(file: StoredFile, label: str) -> Iterator[None]:
+    """Whatever is raised inside becomes a DeserializationError, but for memory that ran out."""
+    try:
+        yield
+    except MemoryError:
+        raise
+    except RefusedError as problem:
+        raise DeserializationError(f"The output of {label} cannot be loaded: {problem}.") from problem
+    except Exception as problem:
+        ours = isinstance(problem, (DeserializationError, pickle.UnpicklingError))
+        reason = str(problem) if ours else f"{type(problem).__name__}: {problem}"
+        raise DeserializationError(
+            f"The output of {label} cannot be loaded: {reason}. {_mend(file, problem)}"
+        ) from problem
+
+
+def _mend(file: StoredFile, problem: Exception) -> str:
+    from importlib.util import find_spec
+
+    missing = problem.name.partition(".")[0] if isinstance(problem, ModuleNotFoundError) and problem.name else None
+    if missing is not None and find_spec(missing) is None:
+        return f"Install {missing} in the environment of this step."
     here = versions(set(_PACKAGES))
-    text = f"The output of {label} cannot be loaded: {reason}."
     if file.trailer is None:
-        return f"{text} It was written by the original SDK; here are {_listed(here)}. Run that step again."
+        return f"It was written by the original SDK; here are {_listed(here)}. Run that step again."
     written = file.trailer.record.versions
     relevant = {package: version for package, version in here.items() if package in written}
+    if relevant == written:
+        return "What it refers to must be importable here as it was in that step."
     return (
-        f"{text} It was written with {_listed(written)}; here are {_listed(relevant)}. Use the same versions in both "
+        f"It was written with {_listed(written)}; here are {_listed(relevant)}. Use the same versions in both "
         "environments, or put frames out with output(..., portable=True)."
     )
 

@@ -107,7 +107,7 @@ class _Pickler(pickle.Pickler):
         return NotImplemented if reducer is None else reducer(obj)
 
     def _reducer(self, kind: type) -> Reducer | None:
-        package = reducers.package_of(kind)
+        package = reducers.package_of(kind, portable=self._portable)
         if package is not None:
             self.packages.add(package)
         return reducers.reducer(kind, portable=self._portable)

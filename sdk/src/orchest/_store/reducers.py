@@ -12,16 +12,21 @@ import copyreg
 import importlib
 import operator
 import pickle
-import sys
 from types import ModuleType
 from typing import Any, Callable
 
 from orchest._store.output_file import BULK
+from orchest.error import SerializationError
 
 Reducer = Callable[[Any], Any]
 
-_MOVED_MODULES = ("numpy.rec", "numpy.char")
-"""What numpy 2 calls the home of some classes, and numpy 1 cannot import."""
+_HOMES = {
+    "numpy.char": "numpy",
+    "numpy.rec": "numpy",
+    "pandas.core.arrays.arrow.dtype": "pandas",
+    "pathlib._local": "pathlib",
+}
+"""Modules that not all versions have -> where they all have the same classes."""
 _RENAMED_CLASSES = {"bool": "bool_"}
 """numpy 2's name -> the one that numpy 1 has as well."""
 _PLAIN_SCALARS = "?bhilqBHILQefdFDUS"
@@ -44,12 +49,12 @@ def reducer(kind: type, *, portable: bool) -> Reducer | None:
     return _DIRECT.get((package, name))
 
 
-def package_of(kind: type) -> str | None:
+def package_of(kind: type, *, portable: bool) -> str | None:
     """The package whose versions must fit for an object of this class to be loaded; None where they need not."""
-    if _has_base(kind, "pandas", "PandasObject") or _has_base(kind, "pandas", "ExtensionArray"):
-        return "pandas"
     package = _package(kind)
-    return package if package in ("numpy", "polars", "pyarrow") else None
+    if package not in ("numpy", "pandas", "polars", "pyarrow") or (portable and (package, kind.__name__) in _PORTABLE):
+        return None
+    return package
 
 
 def _package(kind: type) -> str:
@@ -64,16 +69,15 @@ def _has_base(kind: type, package: str, name: str) -> bool:
 
 
 def _of_class(kind: type) -> Any:
-    if _package(kind) != "numpy":
-        return NotImplemented
-    if kind.__module__ in _MOVED_MODULES:
-        return getattr, (sys.modules["numpy"], kind.__name__)
+    home = _HOMES.get(kind.__module__)
+    if home is not None:
+        return getattr, (importlib.import_module(home), kind.__name__)
     return _RENAMED_CLASSES.get(kind.__name__, NotImplemented) if kind.__module__ == "numpy" else NotImplemented
 
 
 def _of_module(module: ModuleType) -> Any:
     """Only what `_of_class` refers to; a user's module is as unpicklable as ever."""
-    return (importlib.import_module, ("numpy",)) if module.__name__ == "numpy" else NotImplemented
+    return (importlib.import_module, (module.__name__,)) if module.__name__ in _HOMES.values() else NotImplemented
 
 
 # -------------------------------------------------------------------------------------------------------------- numpy
@@ -86,9 +90,25 @@ def _for_numpy(kind: type) -> Reducer | None:
         return _of_array
     if issubclass(kind, np.ndarray):
         return _of_array_subclass
+    if issubclass(kind, np.dtype):
+        return _of_dtype
     if issubclass(kind, np.generic):
         return _of_plain_scalar if np.dtype(kind).char in _PLAIN_SCALARS else _of_scalar
     return None
+
+
+def _of_dtype(dtype: Any) -> Any:
+    """An aligned structure as it would be written by hand: numpy 1 takes offence at the flags of numpy 2."""
+    import numpy as np
+
+    if dtype.names is None or not dtype.isalignedstruct:
+        return NotImplemented
+    fields = [dtype.fields[name] for name in dtype.names]
+    parts = {"names": list(dtype.names), "formats": [field[0] for field in fields], "itemsize": dtype.itemsize}
+    parts["offsets"] = [field[1] for field in fields]
+    if any(len(field) > 2 for field in fields):
+        parts["titles"] = [field[2] if len(field) > 2 else None for field in fields]
+    return np.dtype, (parts, True)
 
 
 def _of_array(array: Any) -> Any:
@@ -100,9 +120,7 @@ def _of_array(array: Any) -> Any:
 
 
 def _content(array: Any) -> tuple[Any, ...]:
-    """The further arguments that make an array with these elements. Nothing is copied if they already stand in
-    order.
-    """
+    """The further arguments that make an array with these elements. They are copied only if they are out of order."""
     import numpy as np
 
     if array.nbytes == 0:
@@ -116,9 +134,7 @@ def _content(array: Any) -> tuple[Any, ...]:
 
 
 def _of_array_subclass(array: Any) -> Any:
-    """As it says itself, with a public name for the one function of numpy that has moved; if it is but a view, as
-    one.
-    """
+    """As it says itself, with a public name for the one function of numpy that has moved; a mere view as one."""
     import numpy as np
 
     if type(array) in (np.matrix, np.memmap, np.recarray) and not array.dtype.hasobject:
@@ -167,7 +183,9 @@ def _of_polars_table(frame: Any, options: dict[str, Any]) -> Any:
 
 
 def _of_polars_series(series: Any) -> Any:
-    return operator.methodcaller("to_series"), (series.to_frame(),)
+    """The only column of a frame; its name is set anew, since Arrow has none that is empty."""
+    column = _Call(operator.methodcaller("to_series"), (series.to_frame("values"),))
+    return operator.methodcaller("rename", series.name), (column,)
 
 
 def _of_pandas_arrow_array(array: Any) -> Any:
@@ -180,15 +198,21 @@ def _of_pandas_arrow_array(array: Any) -> Any:
 
 
 def _of_pandas_frame(frame: Any) -> Any:
-    import pyarrow as pa
+    try:
+        import pyarrow as pa
 
-    return operator.methodcaller("to_pandas"), (pa.Table.from_pandas(frame),)
+        table = pa.Table.from_pandas(frame)
+    except Exception as problem:
+        raise SerializationError(
+            f"Arrow cannot hold this frame: {problem}. Convert the column, or leave out portable=True."
+        ) from problem
+    return operator.methodcaller("to_pandas"), (table,)
 
 
 def _of_pandas_series(series: Any) -> Any:
     """The only column of a frame; its name is set anew, since a column's must be text."""
-    column = operator.methodcaller("squeeze", "columns"), (series.to_frame("values"),)
-    return operator.methodcaller("rename", series.name), (_Call(*column),)
+    column = _Call(operator.methodcaller("squeeze", "columns"), (series.to_frame("values"),))
+    return operator.methodcaller("rename", series.name), (column,)
 
 
 def _of_arrow_table(table: Any) -> Any:

@@ -2,7 +2,7 @@
 
 `pickle.load` stops at its STOP and an Arrow reader at its end-of-stream, so neither sees any of this. The layout is
 
-    record (JSON) | one CRC-32 per block of every segment (u32) | footer (40 bytes)
+    record (JSON) | what `describe` shows (JSON) | one CRC-32 per block of every segment (u32) | footer (44 bytes)
 
 and the footer has a magic number at both of its ends, so that no single damaged byte makes a trailer look like none.
 """
@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from orchest.error import DeserializationError
 
@@ -21,7 +21,8 @@ BLOCK = 1 << 20
 PICKLE_MARK = b"C\x08ORCHEST1" + b"0"
 """Opcodes right behind PROTO, a push and a pop: this pickle has a trailer, and without one it was cut."""
 
-_FOOTER = struct.Struct("<8sQIIII8s")
+_FOOTER = struct.Struct("<8sQIIIII8s")
+_FIELDS = struct.Struct("<QIIII")
 FOOTER_SIZE = _FOOTER.size
 _FIRST_MAGIC = b"\x00OrchEnd"
 _LAST_MAGIC = b"orchest\x01"
@@ -60,14 +61,12 @@ class Record(NamedTuple):
     kept: list[Kept]
     versions: dict[str, str]
     """Of Python and of the packages whose objects were written."""
-    producer: dict[str, Any]
-    """Where it ran, and what it had read."""
-    content: dict[str, Any]
-    """What `describe` shows of the data."""
 
 
 class Trailer(NamedTuple):
     record: Record
+    told: bytes
+    """What `describe` shows, as JSON: whoever only wants the data does not take it apart."""
     data_length: int
     """Bytes before the trailer."""
     checksums: tuple[int, ...]
@@ -77,24 +76,25 @@ class Trailer(NamedTuple):
 class Footer(NamedTuple):
     data_length: int
     record_length: int
+    told_length: int
     checksums: int
     crc: int
 
     @property
     def trailer_length(self) -> int:
-        return self.record_length + 4 * self.checksums + FOOTER_SIZE
+        return self.record_length + self.told_length + 4 * self.checksums + FOOTER_SIZE
 
 
 def block_count(length: int) -> int:
     return -(-length // BLOCK)
 
 
-def encode(record: Record, data_length: int, checksums: list[int]) -> bytes:
+def encode(record: Record, told: bytes, data_length: int, checksums: list[int]) -> bytes:
     """The whole trailer."""
     text = json.dumps(record._asdict(), separators=(",", ":")).encode()
-    body = text + struct.pack(f"<{len(checksums)}I", *checksums)
-    fields = (data_length, len(text), len(checksums), zlib.crc32(body))
-    own = zlib.crc32(struct.pack("<QIII", *fields))
+    body = text + told + struct.pack(f"<{len(checksums)}I", *checksums)
+    fields = (data_length, len(text), len(told), len(checksums), zlib.crc32(body))
+    own = zlib.crc32(_FIELDS.pack(*fields))
     return body + _FOOTER.pack(_FIRST_MAGIC, *fields, own, _LAST_MAGIC)
 
 
@@ -102,12 +102,12 @@ def parse_footer(tail: bytes, file_size: int) -> Footer | None:
     """Of the last bytes of a file; None where there is no trailer. Raises DeserializationError for a damaged one."""
     if len(tail) < FOOTER_SIZE:
         return None
-    first, data_length, record_length, checksums, crc, own, last = _FOOTER.unpack_from(tail, len(tail) - FOOTER_SIZE)
+    first, *fields, own, last = _FOOTER.unpack_from(tail, len(tail) - FOOTER_SIZE)
     if first != _FIRST_MAGIC and last != _LAST_MAGIC:
         return None
-    footer = Footer(data_length, record_length, checksums, crc)
-    sound = first == _FIRST_MAGIC and last == _LAST_MAGIC and own == zlib.crc32(struct.pack("<QIII", *footer))
-    if not sound or data_length + footer.trailer_length != file_size:
+    footer = Footer(*fields)
+    sound = first == _FIRST_MAGIC and last == _LAST_MAGIC and own == zlib.crc32(_FIELDS.pack(*footer))
+    if not sound or footer.data_length + footer.trailer_length != file_size:
         raise DeserializationError("the end of the file is damaged")
     return footer
 
@@ -120,11 +120,12 @@ def parse(raw: bytes, footer: Footer) -> Trailer:
     fields = json.loads(body[: footer.record_length])
     fields["segments"] = [Segment(*segment) for segment in fields["segments"]]
     fields["kept"] = [Kept(*kept) for kept in fields["kept"]]
-    checksums = struct.unpack_from(f"<{footer.checksums}I", body, footer.record_length)
+    told_end = footer.record_length + footer.told_length
+    checksums = struct.unpack_from(f"<{footer.checksums}I", body, told_end)
     record = Record(**fields)
     if (
         sum(segment.length for segment in record.segments) != footer.data_length
         or sum(block_count(segment.length) for segment in record.segments) != footer.checksums
     ):
         raise DeserializationError("the record does not fit the data")
-    return Trailer(record, footer.data_length, checksums)
+    return Trailer(record, body[footer.record_length : told_end], footer.data_length, checksums)

@@ -9,7 +9,6 @@ import io
 import pickle
 from typing import TYPE_CHECKING, Any
 
-from orchest._store.allowed import AllowedUnpickler
 from orchest._store.pickling import BUFFER_HEADER
 
 if TYPE_CHECKING:
@@ -20,17 +19,21 @@ if TYPE_CHECKING:
 _NEXT_BUFFER = b"\x97"
 
 
+class RefusedError(pickle.UnpicklingError):
+    """The pickle does more than hold data, and safe mode is on."""
+
+
 def load(content: memoryview, segments: list[Segment], *, allow_pickle: bool) -> Any:
     """The object; its large buffers are parts of `content`. Raises whatever loading it raises."""
     opcodes, buffers = _apart(content, segments)
     if allow_pickle:
         return pickle.loads(opcodes, buffers=buffers)
-    return AllowedUnpickler(io.BytesIO(opcodes), buffers=buffers).load()
+    return _load_allowed(io.BytesIO(opcodes), buffers)
 
 
 def load_file(source: BufferedIOBase, *, allow_pickle: bool) -> Any:
     """The object of a pickle without an index of its buffers."""
-    return pickle.load(source) if allow_pickle else AllowedUnpickler(source).load()
+    return pickle.load(source) if allow_pickle else _load_allowed(source, [])
 
 
 def _apart(content: memoryview, segments: list[Segment]) -> tuple[Any, list[memoryview]]:
@@ -51,3 +54,9 @@ def _apart(content: memoryview, segments: list[Segment]) -> tuple[Any, list[memo
             parts.append(part)
         offset += length
     return b"".join(parts), buffers
+
+
+def _load_allowed(source: BufferedIOBase, buffers: list[memoryview]) -> Any:
+    from orchest._store.allowed import AllowedUnpickler
+
+    return AllowedUnpickler(source, buffers=buffers).load()

@@ -27,10 +27,6 @@ _AT_ONCE = BLOCK
 """Bytes of a buffer up to which `lazy` does not put off its check."""
 
 
-class DamagedError(DeserializationError):
-    """A checksum does not fit: a `DeserializationError` that no other version of a package would mend."""
-
-
 class Run(NamedTuple):
     """A segment, and where its checksums begin."""
 
@@ -52,7 +48,7 @@ def runs(trailer: Trailer, *, late: bool) -> list[Run]:
 
 
 def verify_at_once(file: StoredFile, trailer: Trailer, content: memoryview, mode: str, label: str) -> None:
-    """Check what has to be right before the data is parsed. Raises DamagedError.
+    """Check what has to be right before the data is parsed. Raises DeserializationError.
 
     `content` is the data as it will be parsed, not written to yet; `label` says in messages whose it is.
     """
@@ -81,7 +77,7 @@ def raise_found() -> None:
         raise _found.pop(0)
 
 
-_found: list[DamagedError] = []
+_found: list[DeserializationError] = []
 
 
 def _verify(file: StoredFile, trailer: Trailer, label: str) -> None:
@@ -101,14 +97,20 @@ def _first_damaged(file: StoredFile, trailer: Trailer) -> int | None:
         for number in range(block_count(length)):
             start = number * BLOCK
             part = buffer[: min(BLOCK, length - start)]
-            whole = file.read_block(offset + start, part) == len(part)
-            if not whole or zlib.crc32(part) != trailer.checksums[first + number]:
+            if not _is_read(file, offset + start, part) or zlib.crc32(part) != trailer.checksums[first + number]:
                 return offset + start
     return None
 
 
-def _damaged(label: str, offset: int) -> DamagedError:
-    return DamagedError(
+def _is_read(file: StoredFile, offset: int, part: memoryview) -> bool:
+    try:
+        return file.read_block(offset, part) == len(part)
+    except OSError:  # what the medium does not give back is as damaged as what it gives back wrong
+        return False
+
+
+def _damaged(label: str, offset: int) -> DeserializationError:
+    return DeserializationError(
         f"The output of {label} is damaged: the checksum of the {BLOCK:,} bytes from byte {offset:,} on does not fit. "
         "Run that step again."
     )
