@@ -65,7 +65,7 @@ bench-sdk: environment ## the SDK beside the original's way, raw files, numpy, A
 
 clean: ## remove what was made here; builds in the user's cache stay
 	@test ! -x $(BIN)/python || $(BIN)/python -m dev.cluster down
-	rm -rf .venv .tools .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .nox sdk/.nox build *.egg-info sdk/src/*.egg-info
+	rm -rf .venv .tools .cluster .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache build *.egg-info sdk/src/*.egg-info
 
 environment:
 	@$(PYTHON) -m dev.bootstrap

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import pickle
 import sys
+from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, timedelta
 from importlib import import_module
 from typing import Any, Callable, ClassVar
@@ -70,6 +71,15 @@ _PANDAS_CLASSES = frozenset(
 _Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - public in all but name since Python 3.0
 
 
+def _unless_unbuilt(load: Callable[[AllowedUnpickler], None]) -> Callable[[AllowedUnpickler], None]:
+    def load_got(self: AllowedUnpickler) -> None:
+        load(self)
+        if id(self.stack[-1]) in self._unbuilt:
+            raise _refusal("uses an array before it is made")
+
+    return load_got
+
+
 class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     """Loads data. Raises `RefusedError` in the place of doing anything else."""
 
@@ -78,6 +88,16 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._named: dict[int, Any] = {}
+        self._unbuilt: dict[int, Any] = {}
+        """Arrays that wait for their state. Nobody may hold one before, for its memory is another one afterwards."""
+        self._coded: list[Any] = []
+        """What has codes into something else. They are looked at again at the end, when nothing changes any more."""
+
+    def load(self) -> Any:
+        data = super().load()
+        for value in self._coded:
+            _check_codes(value)
+        return data
 
     def find_class(self, module: str, name: str) -> Any:
         """What the pickle names, if it is allowed; in the place of what could do more, its guard."""
@@ -92,9 +112,17 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     def _load_reduce(self) -> None:
         arguments = self.stack.pop()
         function = self.stack[-1]
-        if not isinstance(function, _Method) and id(function) not in self._named:
+        if not isinstance(function, _Method) and (id(function) not in self._named or _is_index(function)):
             raise _refusal(f"calls a {type(function).__name__}")
-        self.stack[-1] = function(*arguments)
+        made = self.stack[-1] = function(*arguments)
+        self._note_codes(made)
+        if any(function is one for one in (_array, _empty_array, _masked_array)) and made.shape == (0,):
+            self._unbuilt[id(made)] = made
+
+    def _note_codes(self, value: Any) -> None:
+        if _codes_of(value):
+            _check_codes(value)
+            self._coded.append(value)
 
     def _load_newobj(self) -> None:
         arguments = self.stack.pop()
@@ -106,7 +134,7 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         self._make(self.stack.pop(), arguments, keywords)
 
     def _make(self, kind: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
-        if not isinstance(kind, type) or id(kind) not in self._named:
+        if not isinstance(kind, type) or id(kind) not in self._named or _is_index(kind):
             raise _refusal(f"makes a {getattr(kind, '__name__', type(kind).__name__)}")
         self.append(kind.__new__(kind, *arguments, **keywords))
 
@@ -118,20 +146,68 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
             described = _described(target, self.stack.pop())
             number = next(key for key in reversed(self.memo) if self.memo[key] is target)
             self.memo[number] = self.stack[-1] = described
-        elif type(target).__module__.partition(".")[0] in ("numpy", "pandas", "uuid"):
+        elif numpy is not None and isinstance(target, numpy.ndarray):
+            if self._unbuilt.pop(id(target), None) is None:
+                raise _refusal("changes an array")
             super().load_build()
+        elif type(target).__module__.partition(".")[0] in ("pandas", "uuid"):
+            super().load_build()
+            self._note_codes(target)
         else:
             raise _refusal(f"changes a {type(target).__name__}")
+
+    def _load_append(self) -> None:
+        self._extend([self.stack.pop()])
+
+    def _load_appends(self) -> None:
+        self._extend(self.pop_mark())
+
+    def _extend(self, items: list[Any]) -> None:
+        self._own(list, deque).extend(items)
+
+    def _load_setitem(self) -> None:
+        value = self.stack.pop()
+        self._set([self.stack.pop(), value])
+
+    def _load_setitems(self) -> None:
+        self._set(self.pop_mark())
+
+    def _set(self, items: list[Any]) -> None:
+        owner = self._own(dict, OrderedDict, defaultdict, Counter)
+        for key, value in zip(items[::2], items[1::2]):
+            owner[key] = value
+
+    def _load_additems(self) -> None:
+        items = self.pop_mark()
+        self._own(set).update(items)
+
+    def _own(self, *kinds: type) -> Any:
+        """What is to be filled: a container, and not memory in which something relies on what was there."""
+        if type(self.stack[-1]) not in kinds:
+            raise _refusal(f"changes a {type(self.stack[-1]).__name__}")
+        return self.stack[-1]
 
     def _load_other(self) -> None:
         raise _refusal("uses instructions of other pickles")
 
-    dispatch[pickle.REDUCE[0]] = _load_reduce
-    dispatch[pickle.NEWOBJ[0]] = _load_newobj
-    dispatch[pickle.NEWOBJ_EX[0]] = _load_newobj_ex
-    dispatch[pickle.BUILD[0]] = _load_build
+    dispatch.update(
+        {
+            pickle.REDUCE[0]: _load_reduce,
+            pickle.NEWOBJ[0]: _load_newobj,
+            pickle.NEWOBJ_EX[0]: _load_newobj_ex,
+            pickle.BUILD[0]: _load_build,
+            pickle.APPEND[0]: _load_append,
+            pickle.APPENDS[0]: _load_appends,
+            pickle.SETITEM[0]: _load_setitem,
+            pickle.SETITEMS[0]: _load_setitems,
+            pickle.ADDITEMS[0]: _load_additems,
+        }
+    )
+    for _opcode in (pickle.GET, pickle.BINGET, pickle.LONG_BINGET):
+        dispatch[_opcode[0]] = _unless_unbuilt(dispatch[_opcode[0]])
     for _opcode in (pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID):
         dispatch[_opcode[0]] = _load_other
+    dispatch[pickle.DUP[0]] = _load_other
 
 
 def _is_allowed(module: str, name: str) -> bool:
@@ -170,6 +246,30 @@ def _check(dtype: Any) -> None:
             raise _refusal("hides Python objects in an array")
         if field[1] < 0 or field[1] + field[0].itemsize > dtype.itemsize:
             raise _refusal("places a field outside of its array's elements")
+
+
+def _is_index(kind: Any) -> bool:
+    """Made only by the functions that pandas' own pickles use."""
+    pandas = sys.modules.get("pandas")
+    return pandas is not None and isinstance(kind, type) and issubclass(kind, pandas.Index)
+
+
+def _codes_of(value: Any) -> list[tuple[Any, int]]:
+    """Numbers that stand for places in something, and how many places that has."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and isinstance(value, pandas.Categorical):
+        if value._ndarray is None:  # noqa: SLF001 - not built yet
+            return []
+        return [(value.codes, len(value.categories))]
+    if pandas is not None and isinstance(value, pandas.MultiIndex):
+        return [(codes, len(level)) for codes, level in zip(value.codes, value.levels)]
+    return []
+
+
+def _check_codes(value: Any) -> None:
+    for codes, places in _codes_of(value):
+        if len(codes) and not (codes.min() >= -1 and codes.max() < places):
+            raise _refusal("points beyond its categories")
 
 
 def _array(shape: Any, dtype: Any, content: Any = None, *layout: Any) -> Any:

@@ -201,7 +201,8 @@ def _of_pandas_frame(frame: Any) -> Any:
     try:
         import pyarrow as pa
 
-        table = pa.Table.from_pandas(frame)
+        # Without columns only the index knows how many rows there are.
+        table = pa.Table.from_pandas(frame, preserve_index=None if len(frame.columns) else True)
     except Exception as problem:
         raise SerializationError(
             f"Arrow cannot hold this frame: {problem}. Convert the column, or leave out portable=True."
