@@ -16,6 +16,7 @@ from datetime import date, timedelta
 from importlib import import_module
 from typing import Any, Callable, ClassVar
 
+from orchest._store.sound import is_checked, is_sound
 from orchest._store.unpickling import RefusedError
 
 _NAMES = {
@@ -90,13 +91,13 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         self._named: dict[int, Any] = {}
         self._unbuilt: dict[int, Any] = {}
         """Arrays that wait for their state. Nobody may hold one before, for its memory is another one afterwards."""
-        self._coded: list[Any] = []
-        """What has codes into something else. They are looked at again at the end, when nothing changes any more."""
+        self._checked: list[Any] = []
+        """What can be unsound: looked at when it is made, and again at the end, when nothing changes any more."""
 
     def load(self) -> Any:
         data = super().load()
-        for value in self._coded:
-            _check_codes(value)
+        for value in self._checked:
+            _check_sound(value)
         return data
 
     def find_class(self, module: str, name: str) -> Any:
@@ -115,14 +116,14 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         if not isinstance(function, _Method) and (id(function) not in self._named or _is_index(function)):
             raise _refusal(f"calls a {type(function).__name__}")
         made = self.stack[-1] = function(*arguments)
-        self._note_codes(made)
+        self._note(made)
         if any(function is one for one in (_array, _empty_array, _masked_array)) and made.shape == (0,):
             self._unbuilt[id(made)] = made
 
-    def _note_codes(self, value: Any) -> None:
-        if _codes_of(value):
-            _check_codes(value)
-            self._coded.append(value)
+    def _note(self, value: Any) -> None:
+        if is_checked(value):
+            _check_sound(value)
+            self._checked.append(value)
 
     def _load_newobj(self) -> None:
         arguments = self.stack.pop()
@@ -136,7 +137,9 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     def _make(self, kind: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if not isinstance(kind, type) or id(kind) not in self._named or _is_index(kind):
             raise _refusal(f"makes a {getattr(kind, '__name__', type(kind).__name__)}")
-        self.append(kind.__new__(kind, *arguments, **keywords))
+        made = kind.__new__(kind, *arguments, **keywords)
+        self._note(made)
+        self.append(made)
 
     def _load_build(self) -> None:
         target = self.stack[-2]
@@ -152,7 +155,7 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
             super().load_build()
         elif type(target).__module__.partition(".")[0] in ("pandas", "uuid"):
             super().load_build()
-            self._note_codes(target)
+            self._note(target)
         else:
             raise _refusal(f"changes a {type(target).__name__}")
 
@@ -254,22 +257,13 @@ def _is_index(kind: Any) -> bool:
     return pandas is not None and isinstance(kind, type) and issubclass(kind, pandas.Index)
 
 
-def _codes_of(value: Any) -> list[tuple[Any, int]]:
-    """Numbers that stand for places in something, and how many places that has."""
-    pandas = sys.modules.get("pandas")
-    if pandas is not None and isinstance(value, pandas.Categorical):
-        if value._ndarray is None:  # noqa: SLF001 - not built yet
-            return []
-        return [(value.codes, len(value.categories))]
-    if pandas is not None and isinstance(value, pandas.MultiIndex):
-        return [(codes, len(level)) for codes, level in zip(value.codes, value.levels)]
-    return []
-
-
-def _check_codes(value: Any) -> None:
-    for codes, places in _codes_of(value):
-        if len(codes) and not (codes.min() >= -1 and codes.max() < places):
-            raise _refusal("points beyond its categories")
+def _check_sound(value: Any) -> None:
+    try:
+        sound = is_sound(value)
+    except AttributeError:  # it waits for its state
+        return
+    if not sound:
+        raise _refusal(f"makes a {type(value).__name__} whose parts do not fit")
 
 
 def _array(shape: Any, dtype: Any, content: Any = None, *layout: Any) -> Any:
