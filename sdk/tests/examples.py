@@ -13,6 +13,7 @@ import tempfile
 import uuid
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
+from functools import partial
 from importlib import metadata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, Callable, NamedTuple
@@ -154,8 +155,9 @@ def _shared() -> Any:
 
 
 def _recursive() -> Any:
-    box = Box(rows=[])
-    box.rows.append(box)
+    rows: list[Any] = []
+    box = Box(rows=rows)
+    rows.append(box)
     mapping: dict[str, Any] = {"box": box}
     mapping["self"] = mapping
     return mapping
@@ -189,29 +191,19 @@ def _numpy() -> Iterator[tuple[str, Callable[[], Any]]]:
     dtypes.update({name: np.dtype(fields) for name, fields in RECORD_DTYPES.items()})
     dtypes["aligned"] = np.dtype([("a", "i1"), ("b", "<f8")], align=True)
     for name, dtype in dtypes.items():
-        yield f"dtype.{name}.small", lambda dtype=dtype: filled((7,), dtype)
+        yield f"dtype.{name}.small", partial(filled, (7,), dtype)
         if dtype.itemsize:
-            yield f"dtype.{name}.large", lambda dtype=dtype: filled((LARGE // dtype.itemsize + 1,), dtype)
-            yield f"scalar.{name}", lambda dtype=dtype: filled((3,), dtype)[1]
+            yield f"dtype.{name}.large", partial(filled, (LARGE // dtype.itemsize + 1,), dtype)
+            yield f"scalar.{name}", partial(_second, dtype)
     for size, shape in {"small": (2, 3, 4), "large": (20, 30, 40)}.items():
-        for layout, view in _LAYOUTS.items():
-            yield f"layout.{layout}.{size}", lambda view=view, shape=shape: view(filled(shape, np.dtype("<f8")))
-        yield f"layout.reversed_dates.{size}", lambda shape=shape: filled(shape, np.dtype("<M8[ns]"))[::-1]
-        yield f"layout.fortran_dates.{size}", lambda shape=shape: filled(shape, np.dtype("<M8[ns]")).T
-        yield f"layout.strided_records.{size}", lambda shape=shape: filled(shape, np.dtype("<i4,<f8"))["f1"]
-        for kind, make in _KINDS.items():
-            yield f"kind.{kind}.{size}", lambda make=make, shape=shape: make(shape)
-    yield from {f"shape.{shape}": lambda shape=shape: filled(shape, np.dtype("<f8")) for shape in _SHAPES}.items()
+        for name, make in {**_LAYOUTS, **_DATE_LAYOUTS}.items():
+            dtype = np.dtype("<M8[ns]" if name in _DATE_LAYOUTS else "<f8")
+            yield f"layout.{name}.{size}", partial(_laid_out, make, shape, dtype)
+        yield f"layout.strided_records.{size}", partial(_laid_out, lambda a: a["f1"], shape, np.dtype("<i4,<f8"))
+        yield from {f"kind.{kind}.{size}": partial(make, shape) for kind, make in _KINDS.items()}.items()
+    yield from {f"shape.{shape}": partial(filled, shape, np.dtype("<f8")) for shape in _SHAPES}.items()
     for size, count in {"small": 10, "large": LARGE // 8}.items():
-        yield f"twice.{size}", lambda count=count: _twice(np.arange(count))
-        yield f"in_dict.{size}", lambda count=count: {"x": np.arange(count), "y": np.arange(count), "n": count}
-        yield f"in_list.{size}", lambda count=count: [np.arange(count), np.arange(count)[::2], "end"]
-        yield f"in_object.{size}", lambda count=count: Box(data=np.arange(count), label="rows")
-        yield f"in_array.{size}", lambda count=count: _in_array(np.arange(count))
-        yield (
-            f"strings.{size}",
-            lambda count=count: np.array([f"row {n}" for n in range(count)], np.dtypes.StringDType()),
-        )
+        yield from {f"{name}.{size}": partial(make, count) for name, make in _HOLDERS.items()}.items()
     yield "large_beside_small", lambda: [filled((n,), np.dtype("u1")) for n in (1, 65_535, 65_536, 65_537, 2**20 + 1)]
     yield "mebibytes", lambda: filled((3, 2**18), np.dtype("<f8"))
     yield "dtypes", lambda: list(dtypes.values())
@@ -293,6 +285,12 @@ _LAYOUTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
+_DATE_LAYOUTS: dict[str, Callable[[Any], Any]] = {
+    "reversed_dates": lambda a: a[::-1],
+    "fortran_dates": lambda a: a.T,
+}
+
+
 def _memory_map(shape: tuple[int, ...]) -> Any:
     import numpy as np
 
@@ -337,16 +335,48 @@ _KINDS: dict[str, Callable[[tuple[int, ...]], Any]] = {
 }
 
 
-def _twice(array: Any) -> Any:
+def _second(dtype: Any) -> Any:
+    """A scalar, or for objects what the array holds."""
+    return filled((3,), dtype)[1]
+
+
+def _laid_out(view: Callable[[Any], Any], shape: tuple[int, ...], dtype: Any) -> Any:
+    return view(filled(shape, dtype))
+
+
+def _numbers(count: int) -> Any:
+    import numpy as np
+
+    return np.arange(count)
+
+
+def _twice(count: int) -> Any:
+    array = _numbers(count)
     return {"first": array, "second": [array, array], "alike": array.copy(), "box": Box(array=array)}
 
 
-def _in_array(array: Any) -> Any:
+def _in_array(count: int) -> Any:
     import numpy as np
 
-    holder = np.empty(3, "O")
+    array, holder = _numbers(count), np.empty(3, "O")
     holder[0], holder[1], holder[2] = array, {"again": array}, None
     return holder
+
+
+def _strings(count: int) -> Any:
+    import numpy as np
+
+    return np.array([f"row {n}" for n in range(count)], np.dtypes.StringDType())
+
+
+_HOLDERS: dict[str, Callable[[int], Any]] = {
+    "twice": _twice,
+    "in_dict": lambda count: {"x": _numbers(count), "y": _numbers(count), "n": count},
+    "in_list": lambda count: [_numbers(count), _numbers(count)[::2], "end"],
+    "in_object": lambda count: Box(data=_numbers(count), label="rows"),
+    "in_array": _in_array,
+    "strings": _strings,
+}
 
 
 # --- pandas. Where pandas would choose a dtype by its version, the dtype is written out.
@@ -377,18 +407,18 @@ def _pandas() -> Iterator[tuple[str, Callable[[], Any]]]:
     def levels() -> Any:
         return pd.MultiIndex.from_product([["a", "b"], [1, 2]], names=["letter", "number"])
 
+    sized: dict[str, Callable[[int], Any]] = {
+        "numeric": numeric,
+        "mixed": mixed,
+        "wide": lambda count: pd.DataFrame(np.arange(count * 4.0).reshape(-1, 4), columns=list("abcd")),
+        "transposed": lambda count: pd.DataFrame(np.arange(count * 4.0).reshape(20, -1)).T,
+        "sliced": lambda count: mixed(count).iloc[1::2],
+        "series": lambda count: pd.Series(np.arange(count), name="n"),
+        "labels": labels,
+        "index": lambda count: pd.Index(np.arange(count) * 2, name="key"),
+    }
     for size, count in {"small": 5, "large": 9_000}.items():
-        yield f"numeric.{size}", lambda count=count: numeric(count)
-        yield f"mixed.{size}", lambda count=count: mixed(count)
-        yield (
-            f"wide.{size}",
-            lambda count=count: pd.DataFrame(np.arange(count * 4.0).reshape(-1, 4), columns=list("abcd")),
-        )
-        yield f"transposed.{size}", lambda count=count: pd.DataFrame(np.arange(count * 4.0).reshape(20, -1)).T
-        yield f"sliced.{size}", lambda count=count: mixed(count).iloc[1::2]
-        yield f"series.{size}", lambda count=count: pd.Series(np.arange(count), name="n")
-        yield f"labels.{size}", lambda count=count: labels(count)
-        yield f"index.{size}", lambda count=count: pd.Index(np.arange(count) * 2, name="key")
+        yield from {f"{name}.{size}": partial(make, count) for name, make in sized.items()}.items()
     yield from {
         "strings": lambda: pd.DataFrame({"s": pd.array(["a", None, "ä"], dtype="string")}),
         "str": lambda: pd.DataFrame({"s": pd.array(["a", None, "ä"], dtype="str")}),
