@@ -73,7 +73,7 @@ def last_line() -> str:
     absent = [version for version in PYTHONS if INTERPRETERS[version] is None]
     if absent:
         return f"NOT COMPLETE: Python {', '.join(absent)} is neither on PATH nor under ~/.pyenv/versions."
-    return f"Python {', '.join(v for v in PYTHONS if v in ran)} ran, none was absent."
+    return f"Python {', '.join(v for v in PYTHONS if v in ran) or 'sessions: none'} ran, none was absent."
 
 
 # nox prints its summary before the process ends, and this is called as it ends.

@@ -101,7 +101,7 @@ def test_a_kept_output_that_was_removed_is_missed_by_name(site: Site) -> None:
         orchest.output(1, name="a")
         orchest.output(2, name="b")
     (site.data_dir("load") / f"{site.step_uuid('load')}.1.PICKLE").unlink()
-    with site.step("clean"), pytest.raises(error.DeserializationError, match="cannot be read: .*No such file"):
+    with site.step("clean"), pytest.raises(error.DeserializationError, match=r"cannot be read: .*No such file"):
         orchest.get_inputs()
     with site.step("clean"):
         assert orchest.get_inputs(ignore_failure=True) == {"unnamed": [], "a": None, "b": 2}
