@@ -26,7 +26,9 @@ def test_what_was_written_is_read() -> None:
     footer = trailers.parse_footer(TRAILER, LENGTH + len(TRAILER))
     assert footer is not None
     assert footer.trailer_length == len(TRAILER)
-    assert trailers.parse(TRAILER, footer) == (RECORD, TOLD, LENGTH, (1, 2, 3, 4))
+    trailer = trailers.parse(TRAILER, footer)
+    assert (trailer.record, trailer.told, trailer.data_length) == (RECORD, TOLD, LENGTH)
+    assert [trailers.checksum(trailer, number) for number in range(4)] == [1, 2, 3, 4]
 
 
 def test_other_bytes_are_no_trailer() -> None:

@@ -13,7 +13,7 @@ from orchest._store import trailer as trailers
 from orchest._store.trailer import PICKLE_MARK, Trailer
 from orchest.error import DeserializationError
 
-_TAIL = 1 << 16
+_TAIL = 1 << 14
 """Bytes read from the end at once; a smaller file is read as a whole by that, and not held open."""
 _PRIVATE = {
     "flags": mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0),
@@ -31,7 +31,7 @@ class StoredFile:
         self.size = status.st_size
         self.modified_ns = status.st_mtime_ns
         self.path = path
-        self._tail = self._read(max(0, self.size - _TAIL), _TAIL)
+        self._tail = self._read(max(0, self.size - _TAIL), min(self.size, _TAIL))
         self.trailer = self._parsed()
         if len(self._tail) == self.size:
             self.close()

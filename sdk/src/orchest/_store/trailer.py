@@ -22,6 +22,7 @@ PICKLE_MARK = b"C\x08ORCHEST1" + b"0"
 """Opcodes right behind PROTO, a push and a pop: this pickle has a trailer, and without one it was cut."""
 
 _FOOTER = struct.Struct("<8sQIIIII8s")
+_CHECKSUM = struct.Struct("<I")
 _FIELDS = struct.Struct("<QIIII")
 FOOTER_SIZE = _FOOTER.size
 _FIRST_MAGIC = b"\x00OrchEnd"
@@ -69,8 +70,8 @@ class Trailer(NamedTuple):
     """What `describe` shows, as JSON: whoever only wants the data does not take it apart."""
     data_length: int
     """Bytes before the trailer."""
-    checksums: tuple[int, ...]
-    """Of each block of each segment, in order."""
+    checksums: bytes
+    """Of each block of each segment, in order, four bytes each; see `checksum`. A gigabyte has a thousand."""
 
 
 class Footer(NamedTuple):
@@ -98,6 +99,12 @@ def encode(record: Record, told: bytes, data_length: int, checksums: list[int]) 
     return body + _FOOTER.pack(_FIRST_MAGIC, *fields, own, _LAST_MAGIC)
 
 
+def checksum(trailer: Trailer, number: int) -> int:
+    """The CRC-32 of a block, counted over all segments."""
+    (crc,) = _CHECKSUM.unpack_from(trailer.checksums, number * _CHECKSUM.size)
+    return int(crc)
+
+
 def parse_footer(tail: bytes, file_size: int) -> Footer | None:
     """Of the last bytes of a file; None where there is no trailer. Raises DeserializationError for a damaged one."""
     if len(tail) < FOOTER_SIZE:
@@ -121,11 +128,10 @@ def parse(raw: bytes, footer: Footer) -> Trailer:
     fields["segments"] = [Segment(*segment) for segment in fields["segments"]]
     fields["kept"] = [Kept(*kept) for kept in fields["kept"]]
     told_end = footer.record_length + footer.told_length
-    checksums = struct.unpack_from(f"<{footer.checksums}I", body, told_end)
     record = Record(**fields)
     if (
         sum(segment.length for segment in record.segments) != footer.data_length
         or sum(block_count(segment.length) for segment in record.segments) != footer.checksums
     ):
         raise DeserializationError("the record does not fit the data")
-    return Trailer(record, body[footer.record_length : told_end], footer.data_length, checksums)
+    return Trailer(record, body[footer.record_length : told_end], footer.data_length, body[told_end:])

@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from orchest._store.checksums import of_blocks
-from orchest._store.trailer import BLOCK, block_count
+from orchest._store.trailer import BLOCK, block_count, checksum
 from orchest.error import DeserializationError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def verify_at_once(file: StoredFile, trailer: Trailer, content: memoryview, mode
         return
     for offset, length, first in runs(trailer, late=False):
         for number, crc in enumerate(of_blocks(content[offset : offset + length])):
-            if crc != trailer.checksums[first + number]:
+            if crc != checksum(trailer, first + number):
                 raise _damaged(label, offset + number * BLOCK)
     if mode == "full":
         damaged = _first_damaged(file, trailer)
@@ -97,7 +97,7 @@ def _first_damaged(file: StoredFile, trailer: Trailer) -> int | None:
         for number in range(block_count(length)):
             start = number * BLOCK
             part = buffer[: min(BLOCK, length - start)]
-            if not _is_read(file, offset + start, part) or zlib.crc32(part) != trailer.checksums[first + number]:
+            if not _is_read(file, offset + start, part) or zlib.crc32(part) != checksum(trailer, first + number):
                 return offset + start
     return None
 
