@@ -19,7 +19,7 @@ from orchest._store.file_systems import forgets_unlinked_files
 from orchest._store.latest import Found, belongs
 from orchest._store.output_file import OutputFile, Writeback, write_all
 from orchest._store.stored import StoredFile
-from orchest._store.trailer import Kept, Record
+from orchest._store.trailer import BLOCK, Kept, Record
 from orchest.error import DeserializationError, InvalidMetaDataError
 
 if TYPE_CHECKING:
@@ -170,14 +170,9 @@ def _set_aside(path: str, aside: str, *, durable: bool) -> None:
     except FileNotFoundError:
         raise
     except OSError:
-        from shutil import copyfileobj
-
-        with (
-            open(path, "rb") as source,
-            _created(aside, durable=durable) as copy,
-            open(copy, "wb", closefd=False) as to,
-        ):
-            copyfileobj(source, to, 1 << 20)
+        with open(path, "rb") as source, _created(aside, durable=durable) as copy:
+            while piece := source.read(BLOCK):
+                write_all(copy, memoryview(piece))
 
 
 # --------------------------------------------------------------------------------------------- locks and durability
