@@ -76,13 +76,14 @@ def _place() -> str:
 
 def _started(pid: int) -> str:
     """Field 22 of /proc/PID/stat, counted behind the command name, which may hold anything; "" when there is no such
-    process.
+    process, or only what its parent has not asked for yet.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return ""
-    return stat.rpartition(")")[2].split()[19]
+    fields = stat.rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
 
 
 def lease_key(cluster: ObjectKey) -> ObjectKey:
