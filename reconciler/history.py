@@ -9,15 +9,12 @@ process is gone and shows `interrupted`, and the next cycle of the same cluster 
 
 from __future__ import annotations
 
-import os
-import socket
 import zlib
 from collections.abc import Mapping  # noqa: TC003 - answers of the API are parsed into these dataclasses
 from dataclasses import asdict, dataclass
 from datetime import datetime  # noqa: TC003 - SQLAlchemy evaluates the annotations
 from enum import StrEnum
 from hashlib import blake2b
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from uuid import UUID
 
@@ -30,6 +27,7 @@ from outbox.database import Base
 from outbox.events.register import register_copy
 from outbox.reference import span_of
 from reconciler.errors import OrchestError
+from reconciler.holder import Holder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -385,7 +383,7 @@ def _row(start: CycleStart, plan: _Packed, snapshot: _Packed, holder: str) -> di
         "commit": start.origin.commit,
         "plan_id": start.plan_id,
         "plan_digest": start.plan_digest,
-        "holder": holder or _this_process(),
+        "holder": holder or str(Holder.this_process()),
         "started_at": start.started_at,
         "outcome": CycleOutcome.RUNNING,
         "message": "",
@@ -443,7 +441,8 @@ def _find(session: Session, text: str) -> CycleRow:
 
 
 def _record(row: CycleRow) -> CycleRecord:
-    lost = row.outcome == CycleOutcome.RUNNING and _is_gone(row.holder)
+    holder = Holder.parse(row.holder)
+    lost = row.outcome == CycleOutcome.RUNNING and holder is not None and holder.is_gone
     return CycleRecord(
         id=row.id,
         cluster=ClusterIdentity(row.namespace, row.name, row.uid, row.server_uid),
@@ -505,32 +504,3 @@ def _origin(stored: Mapping[str, Any]) -> Origin:
 
 def _outcome(row: _ActionOutcome) -> ActionOutcome:
     return ActionOutcome(row.object_key, row.verb, row.reason, row.result, row.message, row.seconds)
-
-
-def _this_process() -> str:
-    return f"{socket.gethostname()}/{os.getpid()}/{_birth(os.getpid())}"
-
-
-def _is_gone(holder: str) -> bool:
-    """Whether that process has certainly ended; of another host nothing is certain."""
-    host, pid, birth = holder.rsplit("/", 2)
-    return host == socket.gethostname() and _birth(int(pid)) != birth
-
-
-def _birth(pid: int) -> str:
-    """Tells a process from a later one of the same number: its start in clock ticks since boot; "" when there is none.
-
-    Where there is no /proc, all that is known is whether the number is in use.
-    """
-    if Path("/proc/self/stat").exists():
-        try:
-            return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-        except (FileNotFoundError, ProcessLookupError):
-            return ""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "alive"

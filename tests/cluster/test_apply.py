@@ -17,7 +17,8 @@ from diff.action import ReadinessRule, Verb
 from reconciler.apply import Permissions
 from reconciler.cluster_client import ClusterClient
 from reconciler.errors import AdmissionRefused, Conflict, Invalid, LeaseHeld, Refused
-from reconciler.lease import Holder, lease_key
+from reconciler.holder import Holder
+from reconciler.lease import lease_key
 from reconciler.record import Result, Verdict
 from tests.cluster.workbench import IMAGE, Listener, Workbench, quickly, workbench
 

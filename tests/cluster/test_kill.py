@@ -24,7 +24,8 @@ from desired_state.objects import KINDS, ObjectKey
 from diff.action import WRITES, Verb
 from diff.ownership import mark_of
 from reconciler.cluster_client import ClusterClient, connect
-from reconciler.lease import Holder, lease_key
+from reconciler.holder import Holder
+from reconciler.lease import lease_key
 from reconciler.observe import observed
 from reconciler.prepare import Prepared, prepare
 from reconciler.status import read_inventory

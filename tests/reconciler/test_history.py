@@ -3,7 +3,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from outbox.database import Database
 from outbox.events.errors import UnknownEventTypeError
 from outbox.events.types import EventType
 from reconciler.history import CycleOutcome, CycleStart, Entry, History, HistoryError, content_digest
+from reconciler.holder import Holder
 from tests.reconciler.cycles import NOON, event, finish, open_history, outcome, start
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ def test_a_cycle_whose_process_was_killed_is_interrupted_and_keeps_its_outcomes(
 
 def holder_of_another_host(database: Database) -> None:
     with database.writing() as session:
-        session.execute(text("UPDATE cycles SET holder = 'another-host/1/1'"))
+        session.execute(text("UPDATE cycles SET holder = 'another-host/1/0123456789/1'"))
 
 
 def test_a_process_of_another_host_is_not_judged_by_its_number(history: History, database: Database) -> None:
@@ -243,7 +243,7 @@ def test_a_later_process_with_the_same_number_is_not_mistaken_for_the_holder(
 ) -> None:
     history.record_start(start())
     with database.writing() as session:
-        holder = f"{socket.gethostname()}/{os.getpid()}/12345"
+        holder = str(replace(Holder.this_process(), started="12345"))
         session.execute(text("UPDATE cycles SET holder = :holder"), {"holder": holder})
     assert history.list(1)[0].outcome is CycleOutcome.INTERRUPTED
 
@@ -354,5 +354,5 @@ def test_an_entry_may_come_again_and_grow(history: History, database: Database) 
 
 def test_an_entry_keeps_the_process_that_carried_it_out(history: History) -> None:
     begun = start()
-    history.record_entry(Entry(begun, holder=f"{socket.gethostname()}/{os.getpid()}/12345"))
+    history.record_entry(Entry(begun, holder=str(replace(Holder.this_process(), started="12345"))))
     assert history.list(1)[0].outcome is CycleOutcome.INTERRUPTED

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from outbox.database import Base
 from outbox.identity import new_uuid
 from reconciler.history import CycleOutcome, CycleRow
-from reconciler.lease import Holder
+from reconciler.holder import Holder
 from services.api.http.problems import ApiError, not_found
 
 if TYPE_CHECKING:

@@ -51,7 +51,7 @@ def alter(site: Site, uuid: UUID, **values: object) -> None:
 
 
 def of_dead_process(site: Site, uuid: UUID) -> None:
-    program = "from reconciler.lease import Holder; print(Holder.this_process())"
+    program = "from reconciler.holder import Holder; print(Holder.this_process())"
     holder = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True).stdout.strip()
     alter(site, uuid, holder=holder)
 
