@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import mmap
 import random
-import struct
 import time
 from pathlib import Path
 from typing import Callable, NamedTuple
@@ -35,27 +34,33 @@ class Toll(NamedTuple):
 
 
 class _Progress:
-    """Numbers of the last output that was begun, and of the last that returned, and its seconds."""
+    """Numbers of the last output that was begun, and of the last that returned, and its seconds.
 
-    _LAYOUT = struct.Struct("qqd")
+    Each is one aligned store: `struct.pack_into` would fill its target with zeros first, for a kill to come between.
+    """
 
     def __init__(self) -> None:
-        self._memory = mmap.mmap(-1, self._LAYOUT.size)
+        memory = memoryview(mmap.mmap(-1, mmap.PAGESIZE))
+        self._numbers, self._seconds = memory[:16].cast("q"), memory[16:24].cast("d")
 
-    def tell(self, begun: int, returned: int, seconds: float) -> None:
-        self._LAYOUT.pack_into(self._memory, 0, begun, returned, seconds)
+    def begin(self, number: int) -> None:
+        self._numbers[0] = number
+
+    def end(self, number: int, seconds: float) -> None:
+        self._seconds[0] = seconds
+        self._numbers[1] = number
 
     @property
     def begun(self) -> int:
-        return int(self._LAYOUT.unpack_from(self._memory)[0])
+        return self._numbers[0]
 
     @property
     def returned(self) -> int:
-        return int(self._LAYOUT.unpack_from(self._memory)[1])
+        return self._numbers[1]
 
     @property
     def seconds(self) -> float:
-        return float(self._LAYOUT.unpack_from(self._memory)[2])
+        return self._seconds[0]
 
 
 class _Series(NamedTuple):
@@ -117,16 +122,16 @@ def _output_forever(series: _Series, first: int, progress: _Progress) -> str:
     site, kind, size, output = series
     site.enter(PRODUCER, keeps=kind == KEPT)
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    number, seconds = first, 0.0
+    number = first
     while time.monotonic() < deadline:
-        progress.tell(number, number - 1, seconds)
+        progress.begin(number)
         began = time.monotonic()
         output(site, kind, number, size)
         seconds = time.monotonic() - began
         left = leftovers(site, kind) if number == first and output is through_the_sdk else []
         if left:
             return f"left behind: {left}"
-        progress.tell(number, number, seconds)
+        progress.end(number, seconds)
         number += 1
     return "was not killed"
 
