@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -163,6 +164,24 @@ def test_no_file_at_all_is_a_file_not_found_error(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Config, "PIPELINE_DEFINITION_PATH", path)
     with pytest.raises(error.PipelineDefinitionNotFoundError, match="set ORCHEST_PIPELINE_PATH"):
         utils.get_pipeline()
+
+
+def test_another_text_is_seen_whatever_the_files_size_and_time(site: testing.Site) -> None:
+    before, times = utils.current_pipeline(), os.stat(site.path)
+    assert utils.current_pipeline() is before
+    site.path.write_text(site.path.read_text().replace("clean", "sweep"))
+    os.utime(site.path, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert os.stat(site.path).st_size == times.st_size
+    assert [step.properties["title"] for step in utils.current_pipeline().steps][1] == "sweep"
+
+
+def test_what_a_caller_does_to_its_pipeline_is_not_seen_by_others(site: testing.Site) -> None:
+    with site.step("train"):
+        utils.get_pipeline().steps[0].properties["title"] = "another"
+        utils.get_pipeline().steps[2].parents.clear()
+        for pipeline in (utils.get_pipeline(), utils.current_pipeline()):
+            assert pipeline.steps[0].properties["title"] != "another"
+            assert pipeline.steps[2].parents
 
 
 def test_steps_in_a_circle_are_loaded_as_before() -> None:

@@ -31,7 +31,7 @@ from orchest.error import (
     OutputNotFoundError,
     SerializationError,
 )
-from orchest.utils import get_pipeline, get_step_uuid
+from orchest.utils import current_pipeline, get_pipeline, get_step_uuid  # noqa: F401 - a name that others rely on
 
 if TYPE_CHECKING:
     from orchest.pipeline import PipelineStep
@@ -93,7 +93,7 @@ def output_to_disk(
     verification.raise_found()
     _check_name(name)
     _warn_about_another_name(name)
-    pipeline = get_pipeline()
+    pipeline = current_pipeline()
     step_uuid = get_step_uuid(pipeline)
     tag = serialization.name if serialization is not None else arrow.serialization_of(data) or "PICKLE"
     head = heads.Head(datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0), tag, name)
@@ -164,7 +164,7 @@ def get_inputs(ignore_failure: bool = False, verbose: bool = False, *, verify: s
             stacklevel=2,
         )
     _get_inputs_called = True
-    pipeline = get_pipeline()
+    pipeline = current_pipeline()
     step = pipeline.get_step_by_uuid(get_step_uuid(pipeline))
     inputs = [found for parent in step.parents for found in _inputs_from(parent, ignore_failure=ignore_failure)]
     _refuse_collisions(inputs)
@@ -465,7 +465,7 @@ def _refuse_collisions(inputs: list[_Input]) -> None:
 def _label(step_uuid: str) -> str:
     """The step as people know it."""
     try:
-        title = get_pipeline().get_step_by_uuid(step_uuid).properties.get("title")
+        title = current_pipeline().get_step_by_uuid(step_uuid).properties.get("title")
     except Error:
         title = None
     return f'step "{title}" ({step_uuid})' if title else f"step {step_uuid}"

@@ -10,7 +10,7 @@ import os
 import sys
 from typing import Any
 
-from orchest import _http, _notebook
+from orchest import _http, _notebook, _small_file
 from orchest.config import CONTAINER_PROJECT_DIR, Config
 from orchest.error import (
     InvalidPipelineDefinitionError,
@@ -20,33 +20,59 @@ from orchest.error import (
 )
 from orchest.pipeline import Pipeline
 
+_pipeline_read: tuple[str, bytes, Pipeline] | None = None
+"""Where the SDK's own pipeline was read, the text that was there, and what it says."""
+
 
 def get_pipeline() -> Pipeline:
-    """The pipeline of `Config.PIPELINE_DEFINITION_PATH`.
+    """The pipeline of `Config.PIPELINE_DEFINITION_PATH`; the caller may change it.
 
     Raises:
         PipelineDefinitionNotFoundError: (a FileNotFoundError) the file is not there or cannot be read.
         InvalidPipelineDefinitionError: (the same, a KeyError and a ValueError) it is no pipeline definition.
 
     """
-    import json
+    path = _pipeline_path()
+    return _parsed(path, _text_of(path))
 
+
+def current_pipeline() -> Pipeline:
+    """The same for the SDK's own use: nobody may change it, and the file is parsed only when its text is another."""
+    global _pipeline_read  # noqa: PLW0603 - the only memory of it
+    path = _pipeline_path()
+    text = _text_of(path)
+    if _pipeline_read is None or _pipeline_read[:2] != (path, text):
+        _pipeline_read = path, text, _parsed(path, text)
+    return _pipeline_read[2]
+
+
+def _pipeline_path() -> str:
     path = Config.PIPELINE_DEFINITION_PATH
     if not path:
         raise PipelineDefinitionNotFoundError(
             "No pipeline is named: set ORCHEST_PIPELINE_PATH to the pipeline file (name.orchest) before importing "
             "orchest. A relative path starts at the project's folder."
         )
+    return path
+
+
+def _text_of(path: str) -> bytes:
     try:
-        with open(path, "rb", buffering=0) as file:
-            return Pipeline.from_json(json.loads(file.readall()))
-    except InvalidPipelineDefinitionError as problem:
-        raise InvalidPipelineDefinitionError(f"{path}: {problem}") from problem
+        return _small_file.content(path)
     except OSError as problem:
         raise PipelineDefinitionNotFoundError(
             f"The pipeline file {path} cannot be read: {problem.strerror}. Set ORCHEST_PIPELINE_PATH to the pipeline "
             "file before importing orchest."
         ) from problem
+
+
+def _parsed(path: str, text: bytes) -> Pipeline:
+    import json
+
+    try:
+        return Pipeline.from_json(json.loads(text))
+    except InvalidPipelineDefinitionError as problem:
+        raise InvalidPipelineDefinitionError(f"{path}: {problem}") from problem
     except (ValueError, RecursionError) as problem:
         raise InvalidPipelineDefinitionError(
             f"The pipeline file {path} is not JSON ({problem}). Mend it, or take it from Git again."
