@@ -219,5 +219,91 @@ def addresses() -> dict[str, bytes]:
         "an array of something with a dtype": Call(Name("numpy", "ndarray"), ((1,), fake, buffer)),
         "numpy.frombuffer": Call(Name("numpy.core.numeric", "_frombuffer"), (buffer, "O", (1,), "C")),
         "ctypes": Call(Name("ctypes", "string_at"), (0x4141414141,)),
+        **_beyond_the_bounds(),
+        **_arrow_beyond_the_bounds(),
     }
     return {label: pickled(node) for label, node in nodes.items()}
+
+
+def _beyond_the_bounds() -> dict[str, Any]:
+    """Arrays whose elements lie elsewhere than in their bytes."""
+    double = Call(Name("numpy", "dtype"), ("f8",))
+    void = Call(Name("numpy", "dtype"), ("V8", False, True))
+    text = Call(Name("numpy", "dtype"), ("S8", False, True))
+    buffer = Call(Name("builtins", "bytearray"), (_ADDRESS,))
+    larger = Built(void, (3, "|", (double, (1000,)), None, None, 8, 1, 0))
+    holder = (3, "|", None, ("f",), Of({"f": (larger, 0)}), 8, 1, 0)
+    far = {"names": ["f"], "formats": ["f8"], "offsets": [2**31 - 1], "itemsize": 8}
+    negative = Built(text, (3, "|", None, None, None, -8, 1, 0))
+    times = Built(double, (4, "<", None, None, None, -1, -1, 0, (None, (b"ns", 1, 1, 1))))
+    reconstructed = Call(Name("numpy.core.multiarray", "_reconstruct"), (Name("numpy", "ndarray"), (0,), b"b"))
+    made = Call(Name("numpy", "ndarray"), ((1,), Call(Name("numpy", "dtype"), ("O",))))
+    return {
+        "a subarray that is larger than its element": Call(Name("numpy", "ndarray"), ((1,), larger, buffer)),
+        "the same in a field": Call(Name("numpy", "ndarray"), ((1,), Built(void, holder), buffer)),
+        "a negative offset": Call(Name("numpy", "ndarray"), ((1,), double, buffer, -64)),
+        "strides": Call(Name("numpy", "ndarray"), ((8,), double, buffer, 0, (0,))),
+        "a field at an offset that overflows": Call(
+            Name("numpy", "ndarray"), ((1,), Call(Name("numpy", "dtype"), (far,)), buffer)
+        ),
+        "the same by its state": Call(
+            Name("numpy", "ndarray"),
+            ((1,), Built(void, (3, "|", None, ("f",), Of({"f": (double, 2**31 - 1)}), 8, 1, 0)), buffer),
+        ),
+        "elements of less than nothing": Call(Name("numpy", "ndarray"), ((1,), negative, buffer)),
+        "the same by a name": Call(Name("numpy", "ndarray"), ((1,), Call(Name("numpy", "dtype"), ("S-8",)), buffer)),
+        "objects that are fewer than the shape says": Built(reconstructed, (1, (1000,), _OBJECT, False, [None, "a"])),
+        "a shape of negative lengths": Built(reconstructed, (1, (-1, -8), double, False, _ADDRESS)),
+        "the memory of another array": Call(Name("numpy", "ndarray"), ((1,), double, made)),
+        "times that are floats": Built(
+            Made(Name("pandas.core.arrays.datetimes", "DatetimeArray")),
+            (Call(Name("numpy", "dtype"), ("M8[ns]",)), Call(Name("numpy", "ndarray"), ((1,), times, buffer))),
+        ),
+        "an array of pandas that was never made": Call(
+            Name("builtins", "list"), (Made(Name("pandas.core.arrays.datetimes", "DatetimeArray")),)
+        ),
+        "arguments that are no tuple": Raw(
+            b"cbuiltins\nlist\n" + _code(Made(Name("pandas.core.arrays.datetimes", "DatetimeArray"))) + _REDUCE
+        ),
+    }
+
+
+def _arrow_beyond_the_bounds() -> dict[str, Any]:
+    """Arrays of Arrow whose parts its own validation takes for granted."""
+    restore = Name("pyarrow.lib", "_restore_array")
+    buffer = Call(Name("pyarrow.lib", "py_buffer"), (b"\0" * 64,))
+    integers, text = (Call(Name("pyarrow.lib", "type_for_alias"), (name,)) for name in ("int64", "string"))
+    numbers: tuple[Any, ...] = (integers, 1, 0, 0, [None, buffer], [], None)
+    words: tuple[Any, ...] = (text, 1, 0, 0, [None, buffer, buffer], [], None)
+    entry = Call(
+        Name("pyarrow.lib", "struct"),
+        (
+            [
+                Call(Name("pyarrow.lib", "field"), ("key", text, False)),
+                Call(Name("pyarrow.lib", "field"), ("value", text)),
+            ],
+        ),
+    )
+    table = Call(Name("pyarrow.lib", "map_"), (text, text))
+    states = {
+        "a negative length": (integers, -1, 0, 0, [None, buffer], [], None),
+        "a negative start": (integers, 1, 0, -8, [None, buffer], [], None),
+        "a missing buffer": (text, 1, 0, 0, [None, buffer], [], None),
+        "another inner type": (Call(Name("pyarrow.lib", "list_"), (text,)), 1, 0, 0, [None, buffer], [numbers], None),
+        "no inner array": (Call(Name("pyarrow.lib", "list_"), (text,)), 1, 0, 0, [None, buffer], [], None),
+        "a map with a null for an entry": (
+            table, 1, 0, 0, [None, buffer], [(entry, 1, 1, 0, [None], [words, words], None)], None,
+        ),
+        "another dictionary": (
+            Call(Name("pyarrow.lib", "dictionary"), (integers, text)), 1, 0, 0, [None, buffer], [], numbers,
+        ),
+    }  # fmt: skip
+    return {f"Arrow: {label}": Call(restore, (state,)) for label, state in states.items()}
+
+
+def exhaustions() -> dict[str, bytes]:
+    """Each is small, and makes as much as it likes; here not so much that a failing test fills the memory."""
+    counted = Call(Name("builtins", "range"), (10**6,))
+    kinds = {kind: Call(Name("builtins", kind), (counted,)) for kind in ("list", "tuple", "set", "frozenset")}
+    made = {f"{kind}, made": Made(Name("builtins", kind), (counted,)) for kind in ("tuple", "frozenset")}
+    return {label: pickled(node) for label, node in {**kinds, **made}.items()}

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import secrets
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date, datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from .attacks import addresses, commands, pickled, readings
+from .attacks import addresses, commands, exhaustions, pickled, readings
 from .children import campaign, forked
+from .mutations import Mutants, tried
 from .payloads import KINDS
 from .site import CONSUMER, PRODUCER, Site
 
 _FEWEST_WITH_TEETH = 18
 _SECRET = "a,b\n1,2\n"
+_SEED, _MUTANTS, _MANY_MUTANTS = 6, 4_000, 200_000
 
 
 def _loaded(site: Site, content: bytes, allow_pickle: bool) -> str:
@@ -92,6 +97,49 @@ def test_no_address_is_followed(scratch: Path) -> None:
 def test_addresses_would_be_followed_without_safe_mode(scratch: Path) -> None:
     outcomes = campaign(refused, str(scratch / "site"), addresses(), str(scratch / "none"), True)
     assert any("ended with -11" in outcome for outcome in outcomes.values()), outcomes
+
+
+def test_nothing_is_counted_out(scratch: Path) -> None:
+    assert campaign(refused, str(scratch / "site"), exhaustions(), str(scratch / "none"), False) == {}
+
+
+def _unwritten() -> list[int]:
+    import io
+
+    import numpy as np
+
+    from orchest._store.unpickling import load_file
+
+    from .attacks import Call, Name
+
+    content = pickled(Call(Name("numpy", "ndarray"), ((1000,), "u8")))
+    elements = set()
+    for _ in range(100):
+        used = np.full(1000, 7, "u8")
+        del used
+        elements |= set(load_file(io.BytesIO(content), allow_pickle=False).tolist())
+    return sorted(elements)
+
+
+def test_an_array_without_content_shows_nobodys_memory() -> None:
+    assert campaign(_unwritten) == [0]
+
+
+def test_no_mutant_kills_its_reader() -> None:
+    mutants: Mutants = campaign(tried, _SEED, 0, _MUTANTS)
+    assert mutants.deaths == {}
+    assert mutants.loaded > _MUTANTS / 3
+
+
+@pytest.mark.torture
+def test_no_mutant_of_many_kills_its_reader() -> None:
+    """As many processes as processors, each with mutants of its own."""
+    seed, processes = secrets.randbits(32), os.cpu_count() or 1
+    part = _MANY_MUTANTS // processes
+    with ThreadPoolExecutor(processes) as pool:
+        parts: list[Mutants] = list(pool.map(lambda n: campaign(tried, seed, n * part, part), range(processes)))
+    print(f"\nseed {seed}: {part * processes:,} mutants, {sum(one.loaded for one in parts):,} loaded")  # noqa: T201
+    assert [one.deaths for one in parts] == [{}] * processes
 
 
 _PLAIN: dict[str, Any] = {

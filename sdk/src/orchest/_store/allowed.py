@@ -14,6 +14,7 @@ import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, timedelta
 from importlib import import_module
+from math import prod
 from typing import Any, Callable, ClassVar
 
 from orchest._store.sound import is_checked, is_sound
@@ -29,7 +30,7 @@ _NAMES = {
     "zoneinfo": "ZoneInfo",
     "pytz": "_UTC _p",
     "numpy": """
-        bool_ bytes_ complex64 complex128 dtype float16 float32 float64 int8 int16 int32 int64 intc longlong
+        bool_ bytes_ complex64 complex128 float16 float32 float64 int8 int16 int32 int64 intc longlong
         str_ uint8 uint16 uint32 uint64 uintc ulonglong""",
     "numpy.ma": "MaskedArray",
     "numpy.ma.core": "MaskedArray",
@@ -51,7 +52,7 @@ _NAMES = {
     "polars.convert.general": "from_arrow",
     "pyarrow.lib": """
         _reconstruct_record_batch _reconstruct_table binary chunked_array decimal128 decimal256 dictionary
-        duration field large_list list_ map_ py_buffer scalar schema struct time32 time64 timestamp
+        duration field large_list list_ map_ scalar schema struct time32 time64 timestamp
         type_for_alias union""",
 }
 _ALLOWED = {(module, name) for module, names in _NAMES.items() for name in names.split()}
@@ -75,10 +76,18 @@ _Unpickler: Any = pickle._Unpickler  # noqa: SLF001 - public in all but name sin
 def _unless_unbuilt(load: Callable[[AllowedUnpickler], None]) -> Callable[[AllowedUnpickler], None]:
     def load_got(self: AllowedUnpickler) -> None:
         load(self)
-        if id(self.stack[-1]) in self._unbuilt:
-            raise _refusal("uses an array before it is made")
+        self._refuse_unbuilt(self.stack[-1:])
 
     return load_got
+
+
+def _unless_of_unbuilt(load: Callable[[AllowedUnpickler], None]) -> Callable[[AllowedUnpickler], None]:
+    def load_held(self: AllowedUnpickler) -> None:
+        load(self)
+        held = self.stack[-1]
+        self._refuse_unbuilt([*held, *held.values()] if isinstance(held, dict) else held)
+
+    return load_held
 
 
 class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
@@ -90,14 +99,16 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         self._named: dict[int, Any] = {}
         self._unbuilt: dict[int, Any] = {}
-        """Arrays that wait for their state. Nobody may hold one before, for its memory is another one afterwards."""
+        """Objects that wait for their state. Nobody may hold one before: the memory of an array is another one
+        afterwards, and an object of pandas has none."""
         self._checked: list[Any] = []
         """What can be unsound: looked at when it is made, and again at the end, when nothing changes any more."""
 
     def load(self) -> Any:
         data = super().load()
         for value in self._checked:
-            _check_sound(value)
+            if not _check_sound(value):
+                raise _refusal(f"leaves a {type(value).__name__} without its state")
         return data
 
     def find_class(self, module: str, name: str) -> Any:
@@ -111,7 +122,7 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         return named
 
     def _load_reduce(self) -> None:
-        arguments = self.stack.pop()
+        arguments = _finite(self.stack.pop())
         function = self.stack[-1]
         if not isinstance(function, _Method) and (id(function) not in self._named or _is_index(function)):
             raise _refusal(f"calls a {type(function).__name__}")
@@ -122,7 +133,8 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
 
     def _note(self, value: Any) -> None:
         if is_checked(value):
-            _check_sound(value)
+            if not _check_sound(value):
+                self._unbuilt[id(value)] = value
             self._checked.append(value)
 
     def _load_newobj(self) -> None:
@@ -137,7 +149,7 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     def _make(self, kind: Any, arguments: tuple[Any, ...], keywords: dict[str, Any]) -> None:
         if not isinstance(kind, type) or id(kind) not in self._named or _is_index(kind):
             raise _refusal(f"makes a {getattr(kind, '__name__', type(kind).__name__)}")
-        made = kind.__new__(kind, *arguments, **keywords)
+        made = kind.__new__(kind, *_finite(arguments), **keywords)
         self._note(made)
         self.append(made)
 
@@ -152,8 +164,11 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         elif numpy is not None and isinstance(target, numpy.ndarray):
             if self._unbuilt.pop(id(target), None) is None:
                 raise _refusal("changes an array")
+            if not _is_whole(self.stack[-1]):
+                raise _refusal("makes an array of something else than its elements")
             super().load_build()
         elif type(target).__module__.partition(".")[0] in ("pandas", "uuid"):
+            self._unbuilt.pop(id(target), None)
             super().load_build()
             self._note(target)
         else:
@@ -166,6 +181,7 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         self._extend(self.pop_mark())
 
     def _extend(self, items: list[Any]) -> None:
+        self._refuse_unbuilt(items)
         self._own(list, deque).extend(items)
 
     def _load_setitem(self) -> None:
@@ -176,13 +192,19 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
         self._set(self.pop_mark())
 
     def _set(self, items: list[Any]) -> None:
+        self._refuse_unbuilt(items)
         owner = self._own(dict, OrderedDict, defaultdict, Counter)
         for key, value in zip(items[::2], items[1::2]):
             owner[key] = value
 
     def _load_additems(self) -> None:
         items = self.pop_mark()
+        self._refuse_unbuilt(items)
         self._own(set).update(items)
+
+    def _refuse_unbuilt(self, items: Any) -> None:
+        if self._unbuilt and any(id(item) in self._unbuilt for item in items):
+            raise _refusal("uses an object before it is made")
 
     def _own(self, *kinds: type) -> Any:
         """What is to be filled: a container, and not memory in which something relies on what was there."""
@@ -208,6 +230,10 @@ class AllowedUnpickler(_Unpickler):  # type: ignore[misc]
     )
     for _opcode in (pickle.GET, pickle.BINGET, pickle.LONG_BINGET):
         dispatch[_opcode[0]] = _unless_unbuilt(dispatch[_opcode[0]])
+    for _opcode in (
+        pickle.TUPLE1, pickle.TUPLE2, pickle.TUPLE3, pickle.TUPLE, pickle.LIST, pickle.DICT, pickle.FROZENSET,
+    ):  # fmt: skip
+        dispatch[_opcode[0]] = _unless_of_unbuilt(dispatch[_opcode[0]])
     for _opcode in (pickle.INST, pickle.OBJ, pickle.EXT1, pickle.EXT2, pickle.EXT4, pickle.PERSID, pickle.BINPERSID):
         dispatch[_opcode[0]] = _load_other
     dispatch[pickle.DUP[0]] = _load_other
@@ -225,30 +251,83 @@ def _refusal(what: str) -> RefusedError:
     )
 
 
+def _finite(arguments: Any) -> Any:
+    """What a function is given. A range would be counted out: a few bytes that take all the memory there is."""
+    if type(arguments) is not tuple:
+        raise _refusal("takes something else for arguments")
+    if any(type(one) is range for one in arguments):
+        raise _refusal("counts out a range")
+    return arguments
+
+
 # ---- guards
 
 
-def _described(dtype: Any, state: Any) -> Any:
-    """The dtype with that state. One that says nothing of objects in it would make addresses of what is read."""
+def _dtype(described: Any, *options: Any) -> Any:
     import numpy as np
 
-    new = np.dtype(dtype, False, True)  # a copy, as its own pickles ask for
-    new.__setstate__(state)
-    _check(new)
-    return new
+    dtype = np.dtype(described, *options)
+    _check_within(dtype)
+    return dtype
 
 
-def _check(dtype: Any) -> None:
-    if dtype.kind == "O" and not dtype.hasobject:
-        raise _refusal("hides Python objects in an array")
+def _check_within(dtype: Any) -> None:
+    """Some numpy adds up offsets with numbers that overflow, or has elements of less than nothing."""
+    if dtype.itemsize < 0:
+        raise _refusal("makes elements of less than nothing")
     if dtype.subdtype is not None:
-        _check(dtype.subdtype[0])
+        _check_within(dtype.subdtype[0])
     for field in (dtype.fields or {}).values():
-        _check(field[0])
-        if field[0].hasobject and not dtype.hasobject:
-            raise _refusal("hides Python objects in an array")
+        _check_within(field[0])
         if field[1] < 0 or field[1] + field[0].itemsize > dtype.itemsize:
             raise _refusal("places a field outside of its array's elements")
+
+
+def _described(dtype: Any, state: Any) -> Any:
+    """The dtype with that state, made as anybody makes one: what numpy does with a state believes all of it."""
+    _, order, subarray, names, fields, size, _, flags, *more = state
+    if subarray is not None:
+        return _dtype((subarray[0], subarray[1]))
+    if names is not None:
+        parts = [fields[name] for name in names]
+        described = {"names": list(names), "formats": [part[0] for part in parts], "itemsize": size}
+        described["offsets"] = [part[1] for part in parts]
+        if any(len(part) > 2 for part in parts):
+            described["titles"] = [part[2] if len(part) > 2 else None for part in parts]
+        return _dtype(described, bool(flags & _ALIGNED_STRUCTURE))
+    return _plain(dtype.char, size, more).newbyteorder(order)
+
+
+_ALIGNED_STRUCTURE = 0x80
+"""numpy's flag."""
+
+
+def _plain(char: str, size: int, more: list[Any]) -> Any:
+    if char in "SUV":
+        return _dtype(f"{char}{size // 4 if char == 'U' else size}")
+    if char in "mM" and more:
+        unit, count = more[0][1][:2]
+        unit = unit.decode() if type(unit) is bytes else unit
+        return _dtype(char if unit == "generic" else f"{char}8[{count}{unit}]")
+    return _dtype(char)
+
+
+def _is_whole(state: Any) -> bool:
+    """Has the state of an array as many elements as it says? numpy looks only whether there are too many."""
+    import numpy as np
+
+    _, shape, dtype, _, content, *masked = state
+    if type(shape) is not tuple or not all(type(length) is int and length >= 0 for length in shape):
+        return False
+    if not isinstance(dtype, np.dtype) or not _has_elements(content, prod(shape), dtype):
+        return False
+    return not masked or _has_elements(masked[0], prod(shape), np.ma.make_mask_descr(dtype))
+
+
+def _has_elements(content: Any, count: int, dtype: Any) -> bool:
+    if dtype.hasobject:
+        return type(content) is list and len(content) == count
+    return type(content) is bytes and len(content) == count * dtype.itemsize
 
 
 def _is_index(kind: Any) -> bool:
@@ -257,21 +336,36 @@ def _is_index(kind: Any) -> bool:
     return pandas is not None and isinstance(kind, type) and issubclass(kind, pandas.Index)
 
 
-def _check_sound(value: Any) -> None:
+def _check_sound(value: Any) -> bool:
+    """Whether its parts are there; what has some that do not fit is refused."""
     try:
         sound = is_sound(value)
     except AttributeError:  # it waits for its state
-        return
+        return False
     if not sound:
         raise _refusal(f"makes a {type(value).__name__} whose parts do not fit")
+    return True
 
 
 def _array(shape: Any, dtype: Any, content: Any = None, *layout: Any) -> Any:
+    """Over its content from the first byte on: numpy looks at no bounds where an offset is negative."""
     import numpy as np
 
-    if content is not None and (not isinstance(dtype, np.dtype) or dtype.hasobject):
+    given = dict(zip(("offset", "strides", "order"), layout))
+    if content is None:
+        return np.zeros(shape, dtype)  # `ndarray` would show what was in that memory before
+    if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise _refusal("makes Python objects of bytes")
-    return np.ndarray(shape, dtype, content, *layout)
+    if given.get("offset", 0) != 0 or given.get("strides") is not None:
+        raise _refusal("chooses where the elements of an array lie")
+    return np.ndarray(shape, dtype, _bytes(content), 0, None, given.get("order", "C"))
+
+
+def _bytes(content: Any) -> Any:
+    """And not the memory of another object, in which there may be addresses."""
+    if type(content) not in (bytes, bytearray, memoryview):
+        raise _refusal(f"takes a {type(content).__name__} for bytes")
+    return content
 
 
 def _empty_array(kind: Any, _shape: Any, _dtype: Any) -> Any:
@@ -296,7 +390,7 @@ def _scalar(dtype: Any, content: Any) -> Any:
 
     if not isinstance(dtype, np.dtype) or dtype.hasobject:
         raise _refusal("makes Python objects of bytes")
-    return np.ndarray((), dtype, content)[()]
+    return np.ndarray((), dtype, _bytes(content))[()]
 
 
 def _element(array: Any, key: Any) -> Any:
@@ -316,9 +410,44 @@ def _attribute(owner: Any, name: Any) -> Any:
 
 
 def _restored_array(data: Any) -> Any:
+    _check_arrow(data)
     array = import_module("pyarrow.lib")._restore_array(data)  # noqa: SLF001 - what pyarrow's pickles call
     array.validate(full=True)
     return array
+
+
+def _check_arrow(data: Any) -> None:
+    """What Arrow's own validation takes for granted. Of nested arrays the inner ones, too."""
+    kind, length, nulls, offset, buffers, inner, dictionary = data
+    kind = getattr(kind, "storage_type", kind)
+    counted = all(type(number) is int for number in (length, nulls, offset)) and min(length, offset, nulls + 1) >= 0
+    complete = len(buffers) >= kind.num_buffers and _kinds_of(kind) == [part[0] for part in inner]
+    if not counted or not complete or (_is_map(kind) and (inner[0][2], inner[0][5][0][2]) != (0, 0)):
+        raise _refusal("makes an Arrow array whose parts do not fit")
+    if dictionary is not None and dictionary[0] != kind.value_type:
+        raise _refusal("makes an Arrow array whose parts do not fit")
+    for part in (*inner, *([] if dictionary is None else [dictionary])):
+        _check_arrow(part)
+
+
+def _kinds_of(kind: Any) -> list[Any]:
+    """Of the arrays inside of one of this kind."""
+    if hasattr(kind, "run_end_type"):
+        return [kind.run_end_type, kind.value_type]
+    if _is_map(kind):
+        return [import_module("pyarrow").struct([kind.key_field, kind.item_field])]
+    if hasattr(kind, "value_field"):
+        return [kind.value_field.type]
+    return [kind[number].type for number in range(kind.num_fields)]
+
+
+def _is_map(kind: Any) -> bool:
+    """Of which neither entries nor keys may be null."""
+    return bool(import_module("pyarrow").types.is_map(kind))
+
+
+def _buffer(content: Any) -> Any:
+    return import_module("pyarrow.lib").py_buffer(_bytes(content))
 
 
 def _stream(source: Any) -> Any:
@@ -372,6 +501,7 @@ class _Method:
 
 _GUARDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("numpy", "ndarray"): _array,
+    ("numpy", "dtype"): _dtype,
     ("numpy.core.multiarray", "_reconstruct"): _empty_array,
     ("numpy._core.multiarray", "_reconstruct"): _empty_array,
     ("numpy.core.multiarray", "scalar"): _scalar,
@@ -382,6 +512,7 @@ _GUARDS: dict[tuple[str, str], Callable[..., Any]] = {
     ("operator", "methodcaller"): _Method.named,
     ("pyarrow.ipc", "open_stream"): _stream,
     ("pyarrow.lib", "_restore_array"): _restored_array,
+    ("pyarrow.lib", "py_buffer"): _buffer,
     **{
         (module, name): _ForPandas(module, name)
         for module, name in (

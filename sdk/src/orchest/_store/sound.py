@@ -51,7 +51,22 @@ def _manager(value: Any) -> bool:
 
 
 def _masked(value: Any) -> bool:
-    return bool(value._mask.shape == value._data.shape)  # noqa: SLF001
+    data, mask = value._data, value._mask  # noqa: SLF001
+    return bool(mask.shape == data.shape and mask.dtype.kind == "b" and data.dtype.kind in "biuf")
+
+
+def _of_kind(kind: str) -> Callable[[Any], bool]:
+    """What pandas takes for times it asks for their unit."""
+
+    def is_of_kind(value: Any) -> bool:
+        dtype = value._ndarray.dtype  # noqa: SLF001
+        return bool(dtype.kind == kind and dtype.itemsize == _TIME_SIZE)
+
+    return is_of_kind
+
+
+_TIME_SIZE = 8
+"""Bytes of a time, a span of time, or a number of periods."""
 
 
 def _sparse(value: Any) -> bool:
@@ -68,6 +83,9 @@ _CHECKS: dict[str, Callable[[Any], bool]] = {
     "BlockManager": _manager,
     "SingleBlockManager": _manager,
     "BaseMaskedArray": _masked,
+    "DatetimeArray": _of_kind("M"),
+    "TimedeltaArray": _of_kind("m"),
+    "PeriodArray": _of_kind("i"),
     "SparseArray": _sparse,
     "IntervalArray": _interval,
 }
