@@ -64,6 +64,32 @@ def test_an_object_of_the_users_is_not_asked_anything(site: Site) -> None:
     assert content(site, {"a": LoudDict()})["preview"] == {"a": {"type": "test_describe.LoudDict"}}
 
 
+class LoudText(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise AssertionError
+
+
+class LoudNumber(float):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        raise AssertionError
+
+
+def test_a_class_of_the_users_that_is_derived_of_text_is_not_asked_either(site: Site) -> None:
+    shown = content(site, {LoudText("a"): 1, LoudNumber(2): 2, "b": LoudText("c")})
+    assert shown["preview"] == {"null": {"type": "int", "preview": "2"}, "b": {"type": "test_describe.LoudText"}}
+
+
+def test_objects_of_the_users_in_arrays_in_frames_are_not_asked_either(site: Site) -> None:
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    cell = numpy.empty(1, object)
+    cell[0] = Loud()
+    assert content(site, pandas.DataFrame({"a": [cell, pandas.Series([Loud()])]}))["preview"] == [[None], [None]]
+
+
 def test_arrays(site: Site) -> None:
     numpy = pytest.importorskip("numpy")
     shown = content(site, numpy.arange(2_000_000, dtype="f4").reshape(2, 1_000_000))

@@ -17,6 +17,7 @@ MOUNTS = r"""
 31 22 0:41 / /with\040space rw,relatime shared:2 - cifs //server/share rw
 32 22 0:42 / /cover rw - nfs server:/a rw
 33 22 0:43 / /cover rw - tmpfs tmpfs rw
+34 22 0:44 / /two\012lines\011and\134more rw - smb3 //server/share rw
 """
 
 
@@ -25,6 +26,7 @@ def test_the_longest_mount_point_decides_and_the_last_of_equals() -> None:
     assert type_of_mount(MOUNTS, "/project-directory") == "ext4"
     assert type_of_mount(MOUNTS, "/with space/x") == "cifs"
     assert type_of_mount(MOUNTS, "/cover/x") == "tmpfs"
+    assert type_of_mount(MOUNTS, "/two\nlines\tand\\more/x") == "smb3"
     assert type_of_mount(MOUNTS, "/") == "ext4"
 
 

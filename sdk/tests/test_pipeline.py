@@ -167,11 +167,11 @@ def test_no_file_at_all_is_a_file_not_found_error(monkeypatch: pytest.MonkeyPatc
 
 
 def test_another_text_is_seen_whatever_the_files_size_and_time(site: testing.Site) -> None:
-    before, times = utils.current_pipeline(), os.stat(site.path)
+    before, times = utils.current_pipeline(), site.path.stat()
     assert utils.current_pipeline() is before
     site.path.write_text(site.path.read_text().replace("clean", "sweep"))
     os.utime(site.path, ns=(times.st_atime_ns, times.st_mtime_ns))
-    assert os.stat(site.path).st_size == times.st_size
+    assert site.path.stat().st_size == times.st_size
     assert [step.properties["title"] for step in utils.current_pipeline().steps][1] == "sweep"
 
 

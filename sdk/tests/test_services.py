@@ -136,6 +136,36 @@ def test_a_session_without_services_has_none(server: Server, session: str, answe
     assert services.get_services() == {}
 
 
+_UNUSABLE = {
+    "a text": ("db", "its services are a str"),
+    "a list": ([1], "its services are a list"),
+    "a number": (5, "its services are a int"),
+    "a service that is none": ({"db": None}, "the service 'db' is a NoneType"),
+    "ports that are a number": ({"db": {"ports": 5}}, "the ports of the service 'db' are 5"),
+    "a port that is a list": ({"db": {"ports": [[80]]}}, r"the ports of the service 'db' are \[\[80\]\]"),
+}
+
+
+@pytest.mark.parametrize(("definitions", "told"), _UNUSABLE.values(), ids=_UNUSABLE)
+def test_what_is_no_service_in_the_pipeline_file_is_told(site: testing.Site, definitions: Any, told: str) -> None:
+    site.write({**site.definition, "services": definitions})
+    for ask in (services.get_services, lambda: services.get_service("db")):
+        with pytest.raises(error.InvalidPipelineDefinitionError, match=told):
+            ask()
+
+
+@pytest.mark.parametrize(("definitions", "told"), _UNUSABLE.values(), ids=_UNUSABLE)
+def test_what_is_no_service_in_an_answer_is_told(server: Server, session: str, definitions: Any, told: str) -> None:
+    server.routes[session] = (200, {"user_services": definitions})
+    with pytest.raises(error.OrchestNetworkError, match=told):
+        services.get_services()
+
+
+def test_ports_that_are_null_are_no_ports(site: testing.Site) -> None:
+    site.write({**site.definition, "services": {"db": {"name": "db", "ports": None}}})
+    assert services.get_service("db")["base_paths"] == {}
+
+
 @pytest.mark.parametrize("session_type", [None, "", "batch"])
 def test_another_type_of_session_is_refused(monkeypatch: pytest.MonkeyPatch, session_type: str | None) -> None:
     monkeypatch.setattr(Config, "SESSION_TYPE", session_type)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
+import orchest
 from orchest import _notebook, error, testing, utils
 from orchest.config import Config
 from orchest.pipeline import Pipeline, PipelineStep
@@ -225,6 +229,12 @@ def test_outside_of_runs_and_kernels_the_choices_are_printed(
     ]
 
 
+@pytest.mark.parametrize("kernel", [None, "kernel-1"])
+def test_a_step_that_is_set_to_nothing_is_not_set(kernel: str | None) -> None:
+    environment = {"ORCHEST_STEP_UUID": "", **({"KERNEL_ID": kernel} if kernel else {})}
+    assert _notebook.given_step(environment) is None
+
+
 # The decision, as a table. Steps are given by their paths; the first letter of a path's folder names the step.
 
 
@@ -314,3 +324,13 @@ def test_a_pipeline_in_a_folder_finds_its_notebook_by_the_whole_path(
 def test_the_pipeline_may_be_anybodys_object() -> None:
     with pytest.raises(error.StepUUIDResolveError):
         utils.get_step_uuid(Pipeline([], {}))
+
+
+@pytest.mark.parametrize("how", ["closed", "ascii"])
+def test_the_choices_need_no_output_that_takes_them(tmp_path: Path, how: str) -> None:
+    with testing.pipeline({"Größe": []}, tmp_path):
+        environment = {**os.environ, "PYTHONPATH": str(Path(orchest.__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
+        redirection = ">&-" if how == "closed" else ""
+        command = f"{sys.executable} -c 'import orchest; orchest.get_inputs()' {redirection}"
+        ended = subprocess.run(["bash", "-c", command], env=environment, capture_output=True, text=True, check=False)
+    assert "StepUUIDResolveError" in ended.stderr.splitlines()[-1]

@@ -103,6 +103,29 @@ def test_an_unknown_parent_is_found_when_the_pipeline_is_read(tmp_path: Path) ->
         utils.get_pipeline()
 
 
+def test_parameters_of_an_unknown_step_are_refused() -> None:
+    with (
+        pytest.raises(KeyError, match="'trian', which is not among the steps"),
+        testing.pipeline({"train": []}, step_parameters={"trian": {"rate": 1}}),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("content", ['{"uuid": "of somebody", "name": "work", "steps": {}}', "no JSON"])
+def test_a_pipeline_of_somebodys_is_not_overwritten(tmp_path: Path, content: str) -> None:
+    (tmp_path / "pipeline.orchest").write_text(content, encoding="utf-8")
+    with pytest.raises(FileExistsError, match="is a pipeline of yours"), testing.pipeline({"train": []}, tmp_path):
+        pass
+    assert (tmp_path / "pipeline.orchest").read_text(encoding="utf-8") == content
+
+
+def test_a_folder_can_be_used_again(tmp_path: Path) -> None:
+    with testing.pipeline({"load": []}, tmp_path) as site, site.step("load"):
+        orchest.output(1, name="x")
+    with testing.pipeline({"load": [], "train": ["load"]}, str(tmp_path)) as site, site.step("train"):
+        assert orchest.get_inputs()["x"] == 1
+
+
 def test_parameters_and_services_are_the_given_ones() -> None:
     with testing.pipeline(
         {"train": []}, parameters={"a": 1}, step_parameters={"train": {"b": 2}}, services={"db": {"name": "db"}}

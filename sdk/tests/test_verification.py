@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import _thread
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -68,6 +69,17 @@ def test_lazy_finds_it_late_in_a_large_buffer_and_fails_the_next_call(site: Site
         orchest.output(1, name="result")
     with site.step("clean"):
         orchest.output(1, name="result")
+
+
+def test_where_no_thread_can_be_started_it_is_found_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def start_new_thread(*_: Any) -> int:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(_thread, "start_new_thread", start_new_thread)
+    flip(site, put_out(site, 3 * MIB))
+    assert len(read(site).content) == 3 * MIB
+    with pytest.raises(error.DeserializationError, match="damaged"):
+        read(site)
 
 
 def test_what_the_reader_writes_into_its_pages_is_no_damage(site: Site) -> None:

@@ -27,7 +27,7 @@ def given_step(environment: Mapping[str, str]) -> str | None:
     """The step that the platform or the user has named; None if Jupyter is to be asked, or there is none."""
     step = environment.get(STEP)
     found_by_us = KERNEL in environment and step == environment.get(REMEMBERED)
-    return None if found_by_us else step
+    return None if found_by_us else step or None
 
 
 def pipeline_folder(environment: Mapping[str, str], pipeline_path: str, project_dir: str) -> str:

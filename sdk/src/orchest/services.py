@@ -10,7 +10,14 @@ from typing import Any
 
 from orchest import _http as requests
 from orchest.config import Config
-from orchest.error import OrchestNetworkError, ServiceNotFound, SessionNotFound, UnrecognizedSessionType
+from orchest.error import (
+    Error,
+    InvalidPipelineDefinitionError,
+    OrchestNetworkError,
+    ServiceNotFound,
+    SessionNotFound,
+    UnrecognizedSessionType,
+)
 from orchest.utils import get_pipeline
 
 
@@ -27,6 +34,7 @@ def get_service(name: str) -> dict[str, Any]:
         ServiceNotFound: the session has no such service.
         SessionNotFound: the pipeline has no interactive session.
         UnrecognizedSessionType: ORCHEST_SESSION_TYPE is neither interactive nor noninteractive.
+        InvalidPipelineDefinitionError: in a job, the service is none in the pipeline file.
         OrchestNetworkError: the platform does not answer as it should.
 
     """
@@ -46,16 +54,33 @@ def get_services() -> dict[str, dict[str, Any]]:
 
 def _definitions() -> dict[str, Any]:
     if Config.SESSION_TYPE == "noninteractive":
-        return get_pipeline().properties.get("services") or {}
-    if Config.SESSION_TYPE == "interactive":
-        return _interactive_definitions()
-    raise UnrecognizedSessionType(
+        services = get_pipeline().properties.get("services") or {}
+    elif Config.SESSION_TYPE == "interactive":
+        services = _interactive_definitions()
+    else:
+        raise _unknown_session()
+    if not isinstance(services, dict):
+        raise _unusable(f"its services are a {type(services).__name__}, not an object of name -> service")
+    return services
+
+
+def _unknown_session() -> UnrecognizedSessionType:
+    return UnrecognizedSessionType(
         f"ORCHEST_SESSION_TYPE is {Config.SESSION_TYPE!r}: services exist only in interactive and noninteractive "
         "sessions. Set it before importing orchest."
     )
 
 
-def _interactive_definitions() -> dict[str, Any]:
+def _unusable(what: str) -> Error:
+    """For whoever has written the definitions."""
+    if Config.SESSION_TYPE == "interactive":
+        return OrchestNetworkError(f"The platform has answered with a session, but {what}. Start the session anew.")
+    return InvalidPipelineDefinitionError(
+        f"{Config.PIPELINE_DEFINITION_PATH}: {what}. Mend it in the pipeline's settings."
+    )
+
+
+def _interactive_definitions() -> Any:
     url = f"http://{Config.ORCHEST_API_ADDRESS}/api/sessions/{Config.PROJECT_UUID}/{Config.PIPELINE_UUID}"
     response = requests.get(url)
     if response.status_code == 404:
@@ -70,11 +95,16 @@ def _interactive_definitions() -> dict[str, Any]:
     return session.get("user_services") or {}
 
 
-def _reachable(name: str, definition: dict[str, Any]) -> dict[str, Any]:
+def _reachable(name: str, definition: Any) -> dict[str, Any]:
     """The definition with the addresses that the platform gives to the service."""
+    if not isinstance(definition, dict):
+        raise _unusable(f"the service {name!r} is a {type(definition).__name__}, not an object")
+    ports = definition.get("ports") or []
+    if not isinstance(ports, list) or not all(isinstance(port, (int, str)) for port in ports):
+        raise _unusable(f"the ports of the service {name!r} are {ports!r}, not a list of numbers")
     prefix = "/pbp-" if definition.get("preserve_base_path", False) else "/"
     host = f"{definition.get('name', name)}-{Config.SESSION_UUID}"
-    base_paths = {port: f"{prefix}service-{host}_{port}" for port in definition.get("ports", [])}
+    base_paths = {port: f"{prefix}service-{host}_{port}" for port in ports}
     return {
         **{field: value for field, value in definition.items() if field != "scope"},
         "internal_hostname": host,

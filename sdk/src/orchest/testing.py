@@ -69,7 +69,7 @@ class Site(NamedTuple):
         if _uuid_of(title) not in self.definition["steps"]:
             raise KeyError(f"The pipeline has no step with the title {title!r}: name it in testing.pipeline({{...}}).")
         variables = {_notebook.STEP: _uuid_of(title), _notebook.REMEMBERED: None, _notebook.KERNEL: None}
-        fresh = {"_last_output_name": -1, "_get_inputs_called": False, "_inputs_read": [], "_run": ""}
+        fresh = {"_last_output_name": -1, "_get_inputs_called": False, "_inputs_read": [], "_run": os.urandom(16).hex()}
         with _environment(variables), _attributes(transfer, fresh):
             yield _uuid_of(title)
 
@@ -77,7 +77,7 @@ class Site(NamedTuple):
 @contextlib.contextmanager
 def pipeline(
     steps: Mapping[str, Sequence[str]],
-    folder: os.PathLike[str] | None = None,
+    folder: str | os.PathLike[str] | None = None,
     *,
     parameters: Mapping[str, Any] | None = None,
     step_parameters: Mapping[str, Mapping[str, Any]] | None = None,
@@ -87,12 +87,20 @@ def pipeline(
 
     Args:
         steps: the title of each step -> the titles of the steps that feed it, in order.
-        folder: the project's folder, made if need be and kept; None is a temporary one, removed afterwards.
+        folder: the project's folder, made if need be and kept; None is a temporary one, removed afterwards. Its file
+            `pipeline.orchest` is written anew.
         parameters: the pipeline's parameters.
         step_parameters: the title of a step -> its parameters.
         services: the pipeline's services, by name, as the pipeline file has them.
 
+    Raises:
+        KeyError: `step_parameters` names a step that is not among the `steps`.
+        FileExistsError: the folder has a `pipeline.orchest` that is not of this function's making.
+
     """
+    for title in step_parameters or {}:
+        if title not in steps:
+            raise KeyError(f"step_parameters names {title!r}, which is not among the steps.")
     definition = {
         "name": "pipeline",
         "uuid": _uuid_of("pipeline"),
@@ -109,10 +117,17 @@ def pipeline(
         project = project.absolute()
         (project / ".orchest").mkdir(parents=True, exist_ok=True)
         site = Site(project, project / "pipeline.orchest", _uuid_of("pipeline"))
+        _refuse_foreign(site)
         site.write(definition)
         stack.enter_context(_environment(_variables(site)))
         stack.enter_context(_attributes(Config, _settings(site)))
         yield site
+
+
+def _refuse_foreign(site: Site) -> None:
+    """Somebody's own pipeline is not to be lost to a test."""
+    if site.path.exists() and site.uuid not in site.path.read_text(encoding="utf-8", errors="replace"):
+        raise FileExistsError(f"{site.path} is a pipeline of yours: give another folder, or none for a temporary one.")
 
 
 def _uuid_of(title: str) -> str:
@@ -136,6 +151,7 @@ def _variables(site: Site) -> dict[str, str | None]:
     """What the platform would set, and where an `import orchest` of a child process finds the project."""
     return {
         "ORCHEST_SDK_PROJECT_DIR": str(site.folder),
+        "ORCHEST_SDK_DATA_URL": None,
         "ORCHEST_PIPELINE_PATH": str(site.path),
         "ORCHEST_PIPELINE_UUID": site.uuid,
         "ORCHEST_PROJECT_UUID": _uuid_of("project"),

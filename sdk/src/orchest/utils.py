@@ -96,7 +96,7 @@ def get_step_uuid(pipeline: Pipeline) -> str:
         return given
     kernel_id = os.environ.get(_notebook.KERNEL)
     if kernel_id is None:
-        sys.stdout.write(_step_choices(pipeline))
+        say(_step_choices(pipeline))
         raise StepUUIDResolveError(
             f"This is neither a run nor a notebook, so the step must be named: set {_notebook.STEP} to the uuid of one "
             "of the steps listed above."
@@ -113,6 +113,12 @@ def get_step_uuid(pipeline: Pipeline) -> str:
         raise
     os.environ[_notebook.STEP] = os.environ[_notebook.REMEMBERED] = uuid
     return uuid
+
+
+def say(text: str) -> None:
+    """Print it as far as the output can; nowhere, where there is none."""
+    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), end="")  # noqa: T201
 
 
 def _step_choices(pipeline: Pipeline) -> str:

@@ -8,6 +8,8 @@ is taken back.
 
 from __future__ import annotations
 
+import _thread
+import errno
 import fcntl
 import os
 from contextlib import contextmanager, suppress
@@ -180,15 +182,36 @@ def _set_aside(path: str, aside: str, *, durable: bool) -> None:
 
 @contextmanager
 def _locked(directory: Directory) -> Iterator[int]:
-    """One writer at a time, in whichever process or thread; yields the lock file's descriptor."""
-    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    """One writer at a time, in whichever process or thread; yields the lock file's descriptor.
+
+    A link is not followed, since whoever put it there would have us write into a file of ours.
+    """
+    writer = (directory.path, _thread.get_ident())
+    if writer in _writers:  # a handler of a signal, or the object itself: it would wait for itself
+        raise OSError(errno.EDEADLK, "this thread is in the middle of putting out for this step", directory.path)
+    descriptor = os.open(directory.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o666)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        _writers.add(writer)
+        _flock(descriptor, fcntl.LOCK_EX)
         yield descriptor
     finally:
+        _writers.discard(writer)
         # Said aloud, since a child that was forked meanwhile shares the lock and may outlive us.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
+        _flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+_writers: set[tuple[str, int]] = set()
+"""Directory and thread of the outputs of this process that are being written."""
+
+
+def _flock(descriptor: int, operation: int) -> None:
+    """Where the file system has no locks, writers go without, as they always did."""
+    try:
+        fcntl.flock(descriptor, operation)
+    except OSError as problem:
+        if problem.errno not in (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK):
+            raise
 
 
 def _last_generation(lock: int) -> int:

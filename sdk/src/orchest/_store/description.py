@@ -95,7 +95,7 @@ def _arrow_table(data: Any, _depth: int) -> dict[str, Any]:
 
 def _shown(value: Any) -> str | None:
     """A value of a known class as text; None for all others, whose `repr` is not ours to run."""
-    if value is None or isinstance(value, (bool, int, float, complex, str, bytes)) or _is_of_a_library(value):
+    if value is None or type(value) in _PLAIN or _is_of_a_library(value):
         text = (
             repr(value[:_CHARACTERS])
             if type(value) is bytes
@@ -105,8 +105,18 @@ def _shown(value: Any) -> str | None:
     return None
 
 
+_PLAIN = (bool, int, float, complex, str, bytes)
+"""Exactly: a class of the user's that is derived of one may say `str` in its own way."""
+
+
 def _is_of_a_library(value: Any) -> bool:
-    return type(value).__module__.partition(".")[0] in ("datetime", "decimal", "uuid", "numpy", "pandas")
+    """A value that holds no objects of the user's."""
+    package = type(value).__module__.partition(".")[0]
+    if package == "numpy":
+        return getattr(value, "shape", None) == () and not value.dtype.hasobject
+    if package == "pandas":
+        return type(value).__name__ in ("Interval", "NAType", "NaTType", "Period", "Timedelta", "Timestamp")
+    return package in ("datetime", "decimal", "uuid")
 
 
 _KINDS: dict[tuple[str, str], Callable[[Any, int], dict[str, Any]]] = {

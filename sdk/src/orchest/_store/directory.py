@@ -13,6 +13,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from orchest import _small_file
 from orchest._store.head import SERIALIZATIONS
 
 _TEMPORARY = ".tmp-"
@@ -46,13 +47,9 @@ class Directory:
     def read_head(self) -> bytes | None:
         """HEAD as it is; None where there is none."""
         try:
-            descriptor = os.open(self.head, os.O_RDONLY | os.O_CLOEXEC)
+            return _small_file.content(self.head)
         except FileNotFoundError:
             return None
-        try:
-            return os.read(descriptor, 1 << 16)
-        finally:
-            os.close(descriptor)
 
     def sweep(self, keep: set[str]) -> set[str]:
         """Remove temporary files, and data files but those whose paths are given. Returns the paths that remain."""

@@ -27,9 +27,16 @@ def type_of_mount(mountinfo: str, path: str) -> str:
         fields = mount.split(" ")
         if not rest or len(fields) < 5:
             continue
-        point = fields[4].replace("\\040", " ").replace("\\134", "\\")
+        point = _unescaped(fields[4])
         inside = path == point or path.startswith(point.rstrip("/") + "/")
         # A later mount on the same point covers the earlier one.
         if inside and len(point) >= len(best):
             best, found = point, rest.split(" ")[0]
     return found
+
+
+def _unescaped(field: str) -> str:
+    """Blank, tab, newline and backslash are octal there."""
+    for character in " \t\n\\":
+        field = field.replace(f"\\{ord(character):03o}", character)
+    return field

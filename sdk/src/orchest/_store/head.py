@@ -54,5 +54,18 @@ def parse(raw: bytes) -> Head:
     return Head(when, serialization, None if name == UNNAMED else name)
 
 
+def text(value: str) -> str:
+    """The text of a HEAD. Raises InvalidMetaDataError, or what it meets in the place of text."""
+    parse(value.encode())
+    return value
+
+
+def tag(value: str) -> str:
+    """A serialization. Raises InvalidMetaDataError."""
+    if value not in SERIALIZATIONS:
+        raise InvalidMetaDataError(f"{value!r:.40} is no serialization")
+    return value
+
+
 def _written(name: str | None) -> str:
     return UNNAMED if name is None else name

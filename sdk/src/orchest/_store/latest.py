@@ -40,10 +40,14 @@ class Found(NamedTuple):
 
 
 def latest(directory: Directory) -> Found:
-    """The output that HEAD means. Raises DiskOutputNotFoundError with the reason there is none."""
+    """The output that HEAD means. Raises DiskOutputNotFoundError with the reason there is none, and
+    DeserializationError for one that may not be read.
+    """
     for _ in range(_LOOKS):
         try:
             found = _look(directory)
+        except PermissionError as problem:
+            raise DeserializationError(f"{problem}. Let the user of this step read it") from problem
         except OSError as problem:
             raise DiskOutputNotFoundError(f"it cannot be read: {problem}") from problem
         if isinstance(found, Found):

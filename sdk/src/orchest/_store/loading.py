@@ -127,7 +127,7 @@ def _mend(file: StoredFile, problem: Exception) -> str:
     from importlib.util import find_spec
 
     missing = problem.name.partition(".")[0] if isinstance(problem, ModuleNotFoundError) and problem.name else None
-    if missing is not None and find_spec(missing) is None:
+    if missing and missing not in sys.modules and find_spec(missing) is None:
         return f"Install {missing} in the environment of this step."
     here = versions(set(_PACKAGES))
     if file.trailer is None:

@@ -67,8 +67,11 @@ def verify_at_once(file: StoredFile, trailer: Trailer, content: memoryview, mode
 def verify_later(file: StoredFile, trailer: Trailer, mode: str, label: str) -> None:
     """Check the rest in a thread, if there is a rest and `mode` leaves it for later; see `raise_found`."""
     if mode == "lazy" and any(bulk and length > _AT_ONCE for length, bulk in trailer.record.segments):
-        # Not `threading`, whose `start` waits until the thread runs: on a busy machine longer than all else takes.
-        _thread.start_new_thread(_verify, (file, trailer, label))
+        try:
+            # Not `threading`, whose `start` waits until the thread runs: on a busy machine longer than all else takes.
+            _thread.start_new_thread(_verify, (file, trailer, label))
+        except RuntimeError:  # there are too many, or Python ends: the data is checked all the same
+            _find_damage(file, trailer, label)
 
 
 def raise_found() -> None:
@@ -85,6 +88,10 @@ def _verify(file: StoredFile, trailer: Trailer, label: str) -> None:
         # There it means this thread alone. Whoever waits for the data comes first.
         with suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, _thread.get_native_id(), _LOWEST_PRIORITY)
+    _find_damage(file, trailer, label)
+
+
+def _find_damage(file: StoredFile, trailer: Trailer, label: str) -> None:
     damaged = _first_damaged(file, trailer)
     if damaged is not None:
         _found.append(_damaged(label, damaged))
