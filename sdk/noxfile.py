@@ -35,6 +35,8 @@ REFERENCE = "3.11"
 TOOLS = ("pytest", "pytest-xdist", "hypothesis")
 PYTEST = ("pytest", "--quiet", "-n", "auto", "--dist", "loadfile", "-m", "not torture")
 NEWEST = ("numpy", "pandas", "polars", "pyarrow")
+STORES = ("fsspec", "s3fs", "moto[server]")
+"""An object store on loopback, and what speaks to it."""
 
 ENVIRONMENTS = {
     "of-2022": ("3.9", ("numpy==1.22.*", "pandas==1.4.*", "pyarrow==7.*")),
@@ -99,7 +101,7 @@ nox.options.envdir = str(ROOT / ".tools" / "nox")
 def tests(session: nox.Session) -> None:
     """The SDK's tests with the newest packages."""
     ran.add(str(session.python))
-    session.install("--editable", ".", *NEWEST, *TOOLS)
+    session.install("--editable", ".", *NEWEST, *STORES, *TOOLS)
     faults = [] if session.python == REFERENCE else ["--ignore", "tests/faults"]
     session.run(*PYTEST, *faults, *session.posargs)
 

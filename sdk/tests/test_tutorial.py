@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).resolve().parents[2]
 TUTORIAL, REFERENCE = "docs/how-to/pass-data.md", "docs/sdk.md"
 PAGES = [TUTORIAL, REFERENCE, "sdk/README.md", "README.md"]
-PACKAGES = ("numpy", "pandas", "polars", "pyarrow")
+PACKAGES = ("numpy", "pandas", "polars", "pyarrow", "fsspec")
 BLOCK = re.compile(
     r"(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>python|sh)\n(?P<code>.*?)```"
     r"(?:\n+```text\n(?P<expected>.*?)```)?",

@@ -64,13 +64,31 @@ def _pipeline_uuid(environment: Mapping[str, str], project_dir: str | None, path
             uuid = json.load(file)["uuid"]
     except (OSError, ValueError, LookupError, TypeError, RecursionError):  # `get_pipeline` will say what is wrong
         return ""
-    return uuid if isinstance(uuid, str) else ""
+    return uuid if _is_name(uuid) else ""
+
+
+def _is_name(uuid: object) -> bool:
+    """Of one file or folder, and no way to another."""
+    if not isinstance(uuid, str) or uuid in ("", ".", "..") or "/" in uuid or "\0" in uuid:
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in uuid)
 
 
 def step_data_template(project_dir: str | None, pipeline_uuid: str) -> str:
     """The path of a step's data, with `{step_uuid}` to be filled in; other braces are escaped."""
-    folder = f"{project_dir or CONTAINER_PROJECT_DIR}/.orchest/pipelines/{pipeline_uuid}/data"
-    return folder.replace("{", "{{").replace("}", "}}") + "/{step_uuid}"
+    return _template(f"{project_dir or CONTAINER_PROJECT_DIR}/.orchest/pipelines/{pipeline_uuid}/data")
+
+
+def _step_data_template(environment: Mapping[str, str], project_dir: str | None, pipeline_uuid: str) -> str:
+    """In the project's folder, or where the environment says: at a URL that fsspec knows."""
+    url = environment.get("ORCHEST_SDK_DATA_URL")
+    if not url:
+        return step_data_template(project_dir, pipeline_uuid)
+    return _template(f"{url if url.endswith('/') else url + '/'}pipelines/{pipeline_uuid}/data")
+
+
+def _template(above: str) -> str:
+    return above.replace("{", "{{").replace("}", "}}") + "/{step_uuid}"
 
 
 def _switch(value: str | None, *, unset: bool, unclear: bool) -> bool:
@@ -110,8 +128,8 @@ class Config:
     ORCHEST_API_ADDRESS: str = "orchest-api"
     HTTP_TIMEOUT: float = 10.0
 
-    STEP_DATA_DIR: str = step_data_template(PROJECT_DIR, PIPELINE_UUID)
-    """A template: `{step_uuid}` stands for the step."""
+    STEP_DATA_DIR: str = _step_data_template(os.environ, PROJECT_DIR, PIPELINE_UUID)
+    """A template: `{step_uuid}` stands for the step. The path of a folder, or the URL of a store that fsspec knows."""
 
     allow_pickle: bool = _switch(os.environ.get("ORCHEST_SDK_ALLOW_PICKLE"), unset=True, unclear=False)
     """False: inputs whose pickle would run code are refused."""
@@ -136,12 +154,17 @@ class Config:
 
     @classmethod
     def get_step_data_dir(cls, step_uuid: str) -> str:
-        """The folder of a step's data.
+        """The folder of a step's data, or its URL.
 
         Raises:
             error.Error: no project was found at import, so there is no such folder.
+            error.StepUUIDResolveError: this can be no step's uuid, as it would lead out of the folder of all data.
 
         """
+        if not _is_name(step_uuid):
+            raise error.StepUUIDResolveError(
+                f"{step_uuid!r} can be no step's uuid: mend it in the pipeline file, or set ORCHEST_STEP_UUID to one."
+            )
         folder = cls.STEP_DATA_DIR.format(step_uuid=step_uuid)
         if folder.startswith(CONTAINER_PROJECT_DIR + os.sep) and not os.path.isdir(CONTAINER_PROJECT_DIR):
             raise error.Error(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 import warnings
 from datetime import datetime, timezone
 from enum import Enum
@@ -21,6 +22,7 @@ from orchest._store.description import described
 from orchest._store.directory import Directory
 from orchest._store.latest import Found, beside, latest
 from orchest._store.output_file import OutputFile
+from orchest._store.stored import GoneError
 from orchest.config import Config
 from orchest.config import verification as verification_mode
 from orchest.error import (
@@ -30,10 +32,13 @@ from orchest.error import (
     InputNameCollisionError,
     OutputNotFoundError,
     SerializationError,
+    StepUUIDResolveError,
 )
-from orchest.utils import current_pipeline, get_pipeline, get_step_uuid  # noqa: F401 - a name that others rely on
+from orchest.utils import current_pipeline, get_pipeline, get_step_uuid, say  # noqa: F401 - others rely on the names
 
 if TYPE_CHECKING:
+    from orchest._store.commit import Write
+    from orchest._store.object_store import Prefix
     from orchest.pipeline import PipelineStep
 
 
@@ -51,7 +56,7 @@ _get_inputs_called = False
 _inputs_read: list[dict[str, Any]] = []
 """What the latest `get_inputs` of this process got, for whoever asks later whether an output is outdated."""
 _run = ""
-"""This process, in its outputs; drawn at the first."""
+"""This process, in its outputs."""
 
 
 def output(data: Any, name: str | None, *, portable: bool = False) -> None:
@@ -98,19 +103,15 @@ def output_to_disk(
     tag = serialization.name if serialization is not None else arrow.serialization_of(data) or "PICKLE"
     head = heads.Head(datetime.now(timezone.utc).replace(tzinfo=None, microsecond=0), tag, name)
     told = json.dumps({"producer": _producer(step_uuid), "content": described(data)}, separators=(",", ":")).encode()
-    whole = Output(head, _this_run(), Config.keep_named_outputs, told)
+    whole = Output(head, _run, Config.keep_named_outputs, told)
     write = _written if serialization is not None else _serialized
+    place = _place(step_uuid)
     try:
-        commit(
-            Directory(Config.get_step_data_dir(step_uuid), step_uuid),
-            whole,
-            lambda file: write(data, file, tag, portable=portable),
-            durable=Config.durable,
-        )
+        place.commit(whole, lambda file: write(data, file, tag, portable=portable))
     except OSError as problem:
         raise SerializationError(
-            f"The output of {_label(step_uuid)} cannot be stored: {problem}. Make room or mend the permissions of "
-            f"{Config.get_step_data_dir(step_uuid)}, then run the step again."
+            f"The output of {_label(step_uuid)} cannot be stored: {problem}. {place.mend(problem)}, then run the step "
+            "again."
         ) from problem
     except SerializationError as problem:
         raise SerializationError(
@@ -177,7 +178,7 @@ def get_inputs(ignore_failure: bool = False, verbose: bool = False, *, verify: s
         else:
             values[one.name] = value
         if verbose:
-            print(f'Got the input from step "{one.title}".')  # noqa: T201 - what `verbose` asks for
+            say(f'Got the input from step "{one.title}".\n')
     return values
 
 
@@ -233,10 +234,45 @@ def describe(step_uuid: str) -> dict[str, Any]:
     """
     verification.raise_found()
     found = resolve(step_uuid)[2]["found"]
-    directory = Directory(Config.get_step_data_dir(step_uuid), step_uuid)
-    others = [_description(other, step_uuid) for other in beside(directory, found)]
+    others = [_description(other, step_uuid) for other in _beside(step_uuid, found)]
     return {"step_uuid": step_uuid, **_description(found, step_uuid), "others": others}
 
+
+# ---- where outputs lie
+
+
+class _Folder:
+    """Of a step's outputs; `Prefix` is that of an object store."""
+
+    def __init__(self, path: str, step_uuid: str) -> None:
+        self._directory = Directory(path, step_uuid)
+
+    def commit(self, output: Output, write: Write) -> None:
+        commit(self._directory, output, write, durable=Config.durable)
+
+    def latest(self) -> Found:
+        return latest(self._directory)
+
+    def beside(self, found: Found) -> list[Found]:
+        return beside(self._directory, found)
+
+    def mend(self, problem: OSError) -> str:
+        del problem
+        return f"Make room or mend the permissions of {self._directory.path}"
+
+
+def _place(step_uuid: str) -> _Folder | Prefix:
+    address = Config.get_step_data_dir(step_uuid)
+    if address.startswith(_LOCAL):
+        return _Folder(address[len(_LOCAL) :], step_uuid)
+    if "://" not in address:
+        return _Folder(address, step_uuid)
+    from orchest._store.object_store import Prefix
+
+    return Prefix(address, step_uuid)
+
+
+_LOCAL = "file://"
 
 # ---- putting out
 
@@ -267,14 +303,25 @@ def _warn_about_another_name(name: str | None) -> None:
         f"The output {before!r} of this step is replaced by {name!r}: the latest output wins. Put out one value, for "
         "example a dictionary, or set Config.keep_named_outputs.",
         RuntimeWarning,
-        stacklevel=4,
+        stacklevel=_level_of_the_caller(),
     )
 
 
-def _this_run() -> str:
-    global _run  # noqa: PLW0603 - drawn once
-    _run = _run or os.urandom(16).hex()
-    return _run
+def _level_of_the_caller() -> int:
+    """Whose line a warning of this module's functions points to: the nearest one outside of it."""
+    level, frame = 1, sys._getframe(1)  # noqa: SLF001 - `inspect` would be slow to import
+    while frame.f_back is not None and frame.f_globals is globals():
+        level, frame = level + 1, frame.f_back
+    return level
+
+
+def _draw_run() -> None:
+    global _run  # noqa: PLW0603 - drawn once for each process
+    _run = os.urandom(16).hex()
+
+
+_draw_run()
+os.register_at_fork(after_in_child=_draw_run)
 
 
 def _producer(step_uuid: str) -> dict[str, Any]:
@@ -308,7 +355,13 @@ def _serialized(data: Any, file: OutputFile, tag: str, *, portable: bool) -> dic
 def _written(data: Any, file: OutputFile, tag: str, *, portable: bool) -> dict[str, str]:
     """Write bytes that somebody else has made."""
     del tag, portable
-    file.write(memoryview(data).cast("B"))
+    try:
+        content = memoryview(data).cast("B")
+    except TypeError as problem:
+        raise SerializationError(
+            f"with `serialization`, the data are bytes or another contiguous buffer, and no {type(data).__name__}."
+        ) from problem
+    file.write(content)
     return loading.versions(set())
 
 
@@ -370,13 +423,23 @@ class _Candidate(NamedTuple):
 
 
 def _find_on_disk(step_uuid: str) -> _Candidate:
-    found = latest(Directory(Config.get_step_data_dir(step_uuid), step_uuid))
+    try:
+        found = _place(step_uuid).latest()
+    except DeserializationError as problem:
+        raise _unreadable(_label(step_uuid), problem) from None
     generation = found.record.generation if found.record is not None else None
     return _Candidate(found.head.timestamp, generation, _get_output_disk, (step_uuid,), found)
 
 
 _TRANSFERS: list[Callable[[str], _Candidate]] = [_find_on_disk]
 """The transfer types, by how each finds a step's latest output."""
+
+
+def _beside(step_uuid: str, found: Found) -> list[Found]:
+    try:
+        return _place(step_uuid).beside(found)
+    except DeserializationError as problem:
+        raise _unreadable(_label(step_uuid), problem) from None
 
 
 def _most_recent(candidates: list[_Candidate]) -> _Candidate:
@@ -396,9 +459,17 @@ def _most_recent(candidates: list[_Candidate]) -> _Candidate:
 
 def _get_output_disk(step_uuid: str, found: Found, *, verify: str | None = None, label: str = "") -> Any:
     """The data of an output that was found."""
-    return loading.load(
-        found, label or _label(step_uuid), verify=verification_mode(verify), allow_pickle=Config.allow_pickle
-    )
+    label = label or _label(step_uuid)
+    if found.file is not None:
+        try:
+            found.file.fetch()
+        except DeserializationError as problem:
+            raise _unreadable(label, problem) from None
+    return loading.load(found, label, verify=verification_mode(verify), allow_pickle=Config.allow_pickle)
+
+
+def _unreadable(label: str, problem: DeserializationError) -> DeserializationError:
+    return DeserializationError(f"The output of {label} cannot be read: {problem}.")
 
 
 class _Input(NamedTuple):
@@ -435,17 +506,34 @@ class _Input(NamedTuple):
 
 
 def _inputs_from(parent: PipelineStep, *, ignore_failure: bool) -> list[_Input]:
-    step_uuid = parent.properties["uuid"]
+    step_uuid = parent.properties.get("uuid", "")
     title = str(parent.properties.get("title", step_uuid))
-    try:
-        function, args, kwargs, _ = resolve(step_uuid)
-    except OutputNotFoundError:
-        if ignore_failure:
-            return [_Input(title, step_uuid, None, _get_output_disk, ())]
-        raise
-    directory = Directory(Config.get_step_data_dir(step_uuid), step_uuid)
-    found = [*beside(directory, kwargs["found"]), kwargs["found"]]
+    for _ in range(_LOOKS):
+        try:
+            function, args, kwargs, _ = resolve(step_uuid)
+            found = [*_beside(step_uuid, kwargs["found"]), kwargs["found"]]
+        except (OutputNotFoundError, DeserializationError):
+            if ignore_failure:
+                return [_Input(title, step_uuid, None, _get_output_disk, ())]
+            raise
+        if not any(map(_has_gone, found)):
+            break
     return [_Input(title, step_uuid, one, function, args) for one in found]
+
+
+_LOOKS = 20
+"""At a step that puts out anew faster than its outputs can be brought here."""
+
+
+def _has_gone(found: Found) -> bool:
+    """Whether it was removed before it could be brought here. Any other failure is told when its value is got."""
+    if found.file is None:
+        return isinstance(found.problem, GoneError)
+    try:
+        found.file.fetch()
+    except DeserializationError as problem:
+        return isinstance(problem, GoneError)
+    return False
 
 
 def _refuse_collisions(inputs: list[_Input]) -> None:
@@ -475,9 +563,9 @@ def _description(found: Found, step_uuid: str) -> dict[str, Any]:
     if found.problem is not None:
         raise DeserializationError(f"The output of {_label(step_uuid)} cannot be described: {found.problem}.")
     record, head = found.record, found.head
-    told = json.loads(found.file.trailer.told) if found.file is not None and found.file.trailer is not None else {}
+    told = _told(found)
     producer = told.get("producer")
-    inputs = producer.pop("inputs") if producer is not None else None
+    inputs = producer.pop("inputs", None) if producer is not None else None
     return {
         "name": head.name,
         "timestamp": head.timestamp.isoformat(timespec="seconds"),
@@ -491,11 +579,24 @@ def _description(found: Found, step_uuid: str) -> dict[str, Any]:
     }
 
 
+def _told(found: Found) -> dict[str, Any]:
+    """What the output says to `describe`; nothing, if that is nothing of ours."""
+    if found.file is None or found.file.trailer is None:
+        return {}
+    try:
+        told = json.loads(found.file.trailer.told)
+        known = {"step_uuid", "name", "generation", "timestamp"}
+        sound = all(known <= set(one) and isinstance(one, dict) for one in told.get("producer", {}).get("inputs", []))
+    except (AttributeError, RecursionError, TypeError, ValueError):
+        return {}
+    return told if sound else {}
+
+
 def _is_current(read: dict[str, Any]) -> bool:
     """Whether the step has put out nothing since."""
     try:
         candidate = _find_on_disk(read["step_uuid"])
-    except OutputNotFoundError:
+    except (OutputNotFoundError, DeserializationError, StepUUIDResolveError):
         return False
     now = (candidate.generation, candidate.found.head.timestamp.isoformat(timespec="seconds"))
     return now == (read["generation"], read["timestamp"])

@@ -13,7 +13,7 @@ from orchest._store import trailer as trailers
 from orchest._store.trailer import PICKLE_MARK, Trailer
 from orchest.error import DeserializationError
 
-_TAIL = 1 << 14
+TAIL = 1 << 14
 """Bytes read from the end at once; a smaller file is read as a whole by that, and not held open."""
 _PRIVATE = {
     "flags": mmap.MAP_PRIVATE | getattr(mmap, "MAP_NORESERVE", 0),
@@ -22,19 +22,24 @@ _PRIVATE = {
 """Pages that are written to become the reader's own; the file never changes."""
 
 
+class GoneError(DeserializationError):
+    """An output that was found is not there any more: its step has put out anew since."""
+
+
 class StoredFile:
     """Bytes of one generation. Raises FileNotFoundError at once, DeserializationError for a damaged trailer."""
 
     def __init__(self, path: str) -> None:
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        status = os.fstat(self._descriptor)
-        self.size = status.st_size
-        self.modified_ns = status.st_mtime_ns
+        self.size = os.fstat(self._descriptor).st_size
         self.path = path
-        self._tail = self._read(max(0, self.size - _TAIL), min(self.size, _TAIL))
+        self._tail = self._read(max(0, self.size - TAIL), min(self.size, TAIL))
         self.trailer = self._parsed()
         if len(self._tail) == self.size:
             self.close()
+
+    def fetch(self) -> None:
+        """Bring the data to this machine, where it lies elsewhere; see `StoredObject`."""
 
     def content(self) -> memoryview:
         """Everything before the trailer, as memory that may be written to: a private map, or a copy of a small file."""
@@ -62,14 +67,6 @@ class StoredFile:
     @property
     def data_length(self) -> int:
         return self.size if self.trailer is None else self.trailer.data_length
-
-    def is_unchanged(self) -> bool:
-        """Whether nobody has written in place since it was opened."""
-        try:
-            status = os.stat(self.path)
-        except FileNotFoundError:
-            return False
-        return (status.st_size, status.st_mtime_ns) == (self.size, self.modified_ns)
 
     def close(self) -> None:
         """A file that is mapped stays mapped."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import struct
 import zlib
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from orchest.error import DeserializationError
+from orchest._store import head as heads
+from orchest.error import DeserializationError, InvalidMetaDataError
 
 BLOCK = 1 << 20
 """Bytes per checksum."""
@@ -119,16 +120,49 @@ def parse_footer(tail: bytes, file_size: int) -> Footer | None:
     return footer
 
 
+def stated_size(tail: bytes) -> int:
+    """Of a whole file, as its footer says: for `parse_footer`, where nothing else tells it. 0 where there is none."""
+    if len(tail) < FOOTER_SIZE:
+        return 0
+    _, *fields, _, _ = _FOOTER.unpack_from(tail, len(tail) - FOOTER_SIZE)
+    footer = Footer(*fields)
+    return footer.data_length + footer.trailer_length
+
+
+def _record(fields: Any) -> Record:
+    """Fields that are not known here are of a later SDK, and do no harm. Raises what it meets in the place of ours."""
+    record = Record(**{name: fields[name] for name in Record._fields})._replace(
+        segments=[Segment(*map(_count, segment)) for segment in fields["segments"]],
+        kept=[Kept(heads.text(head), _count(number), heads.tag(tag)) for head, number, tag in fields["kept"]],
+        versions={str(package): str(version) for package, version in fields["versions"].items()},
+        generation=_count(fields["generation"]),
+        previous=_count(fields["previous"]),
+        head=heads.text(fields["head"]),
+        run=str(fields["run"]),
+    )
+    (record.replaces or "").encode()
+    return record
+
+
+def _count(value: Any) -> int:
+    if type(value) is not int or not 0 <= value < _MOST:
+        raise ValueError(f"{value!r:.40} is no count")
+    return value
+
+
+_MOST = 10**18
+
+
 def parse(raw: bytes, footer: Footer) -> Trailer:
     """`raw` is the whole trailer. Raises DeserializationError unless its checksum is right."""
     body = raw[: footer.trailer_length - FOOTER_SIZE]
     if zlib.crc32(body) != footer.crc:
         raise DeserializationError("the record behind the data is damaged")
-    fields = json.loads(body[: footer.record_length])
-    fields["segments"] = [Segment(*segment) for segment in fields["segments"]]
-    fields["kept"] = [Kept(*kept) for kept in fields["kept"]]
     told_end = footer.record_length + footer.told_length
-    record = Record(**fields)
+    try:
+        record = _record(json.loads(body[: footer.record_length]))
+    except (AttributeError, InvalidMetaDataError, LookupError, RecursionError, TypeError, ValueError) as problem:
+        raise DeserializationError(f"the record behind the data is none of ours: {problem}") from problem
     if (
         sum(segment.length for segment in record.segments) != footer.data_length
         or sum(block_count(segment.length) for segment in record.segments) != footer.checksums
