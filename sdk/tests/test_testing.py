@@ -152,3 +152,22 @@ def test_the_file_can_be_changed(site: testing.Site) -> None:
     site.write({**site.definition, "parameters": {"a": 1}})
     assert site.definition["parameters"] == {"a": 1}
     assert orchest.get_pipeline_param("a") == 1
+
+
+def test_several_at_once_in_one_folder_do_not_see_half_a_file(tmp_path: Path) -> None:
+    def enter(number: int) -> None:
+        for _ in range(50):
+            with testing.pipeline({f"step {number}": []}, tmp_path) as site:
+                assert site.definition["uuid"] == site.uuid
+
+    def entered(number: int) -> int:
+        child = os.fork()
+        if not child:
+            try:
+                enter(number)
+                os._exit(0)
+            finally:
+                os._exit(1)
+        return child
+
+    assert {os.waitpid(child, 0)[1] for child in [entered(number) for number in range(3)]} == {0}

@@ -52,8 +52,10 @@ class Site(NamedTuple):
         return definition
 
     def write(self, definition: Mapping[str, Any]) -> None:
-        """Replace the pipeline file's content."""
-        self.path.write_text(json.dumps(definition, indent=2), encoding="utf-8")
+        """Replace the pipeline file, for whoever reads it meanwhile at once."""
+        temporary = self.path.with_name(f".{self.path.name}-{os.getpid()}-{os.urandom(4).hex()}")
+        temporary.write_text(json.dumps(definition, indent=2), encoding="utf-8")
+        temporary.replace(self.path)
 
     def step_uuid(self, title: str) -> str:
         """The uuid of the step with that title; the same for the same title in every pipeline."""
