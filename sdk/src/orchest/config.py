@@ -71,7 +71,7 @@ def _is_name(uuid: object) -> bool:
     """Of one file or folder, and no way to another."""
     if not isinstance(uuid, str) or uuid in ("", ".", "..") or "/" in uuid or "\0" in uuid:
         return False
-    return not any("\ud800" <= character <= "\udfff" for character in uuid)
+    return uuid.isascii() or not any("\ud800" <= character <= "\udfff" for character in uuid)
 
 
 def step_data_template(project_dir: str | None, pipeline_uuid: str) -> str:

@@ -436,6 +436,8 @@ _TRANSFERS: list[Callable[[str], _Candidate]] = [_find_on_disk]
 
 
 def _beside(step_uuid: str, found: Found) -> list[Found]:
+    if found.record is None or not found.record.kept:
+        return []
     try:
         return _place(step_uuid).beside(found)
     except DeserializationError as problem:

@@ -131,17 +131,18 @@ def stated_size(tail: bytes) -> int:
 
 def _record(fields: Any) -> Record:
     """Fields that are not known here are of a later SDK, and do no harm. Raises what it meets in the place of ours."""
-    record = Record(**{name: fields[name] for name in Record._fields})._replace(
-        segments=[Segment(*map(_count, segment)) for segment in fields["segments"]],
+    replaces = fields["replaces"]
+    (replaces or "").encode()
+    return Record(
+        generation=_count(fields["generation"]),
+        head=heads.text(fields["head"]),
+        replaces=replaces,
+        previous=_count(fields["previous"]),
+        run=str(fields["run"]),
+        segments=[Segment(_count(length), _count(bulk)) for length, bulk in fields["segments"]],
         kept=[Kept(heads.text(head), _count(number), heads.tag(tag)) for head, number, tag in fields["kept"]],
         versions={str(package): str(version) for package, version in fields["versions"].items()},
-        generation=_count(fields["generation"]),
-        previous=_count(fields["previous"]),
-        head=heads.text(fields["head"]),
-        run=str(fields["run"]),
     )
-    (record.replaces or "").encode()
-    return record
 
 
 def _count(value: Any) -> int:
