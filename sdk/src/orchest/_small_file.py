@@ -12,7 +12,7 @@ def content(path: str) -> bytes:
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         pieces = [os.read(descriptor, _PIECE)]
-        while pieces[-1]:
+        while len(pieces[-1]) == _PIECE:  # only at its end a file gives less
             pieces.append(os.read(descriptor, _PIECE))
     finally:
         os.close(descriptor)

@@ -60,8 +60,9 @@ def commit(directory: Directory, output: Output, write: Write, *, durable: bool)
                 directory.sweep(_needed(directory, _recovered(directory, durable=durable)))
             raise
         os.pwrite(lock, b"%020d" % record.generation, 0)
-        aside = _previous_paths(directory, record)
-        directory.remove((remaining | aside) - _retained(directory, record, output.head.serialization))
+        if before is not None and before.file is not None:  # it has been set aside
+            remaining.add(directory.generation(record.previous, before.head.serialization))
+        directory.remove(remaining - _retained(directory, record, output.head.serialization))
 
 
 def _replace(

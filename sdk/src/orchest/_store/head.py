@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import lru_cache
 from typing import NamedTuple
 
 from orchest.error import InvalidMetaDataError
@@ -28,6 +29,7 @@ class Head(NamedTuple):
         return SEPARATOR.join(fields).encode()
 
 
+@lru_cache(maxsize=64)  # a record repeats the HEAD that was just read
 def parse(raw: bytes) -> Head:
     """Read three fields, four (the first is ignored), or the two of `timestamp, serialization`.
 
