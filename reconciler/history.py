@@ -27,7 +27,7 @@ from outbox.database import Base
 from outbox.events.register import register_copy
 from outbox.reference import span_of
 from reconciler.errors import OrchestError
-from reconciler.holder import Holder
+from reconciler.holder import Holder, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -441,8 +441,7 @@ def _find(session: Session, text: str) -> CycleRow:
 
 
 def _record(row: CycleRow) -> CycleRecord:
-    holder = Holder.parse(row.holder)
-    lost = row.outcome == CycleOutcome.RUNNING and holder is not None and holder.is_gone
+    lost = row.outcome == CycleOutcome.RUNNING and is_gone(row.holder)
     return CycleRecord(
         id=row.id,
         cluster=ClusterIdentity(row.namespace, row.name, row.uid, row.server_uid),

@@ -44,6 +44,12 @@ class Holder:
         return bool(self.place) and self.place == _place() and self.started != _started(self.pid)
 
 
+def is_gone(identity: str) -> bool:
+    """Whether the process of that name is known to be dead; of a name that is not of our making nothing is known."""
+    holder = Holder.parse(identity)
+    return holder is not None and holder.is_gone
+
+
 def _place() -> str:
     """Where a pid means something; empty without /proc: then nobody is ever known to be gone."""
     boot = Path("/proc/sys/kernel/random/boot_id")

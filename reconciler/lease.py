@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self
 from desired_state.objects import PART_OF_LABEL, ObjectKey
 from reconciler.cluster_client import LEASE
 from reconciler.errors import AlreadyExists, ClusterError, LeaseHeld, LeaseLost, Modified, Stale
-from reconciler.holder import Holder
+from reconciler.holder import Holder, is_gone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -156,10 +156,7 @@ def is_free(lease: Mapping[str, Any], now: datetime) -> bool:
     """No holder, a holder whose time is over, or one of this machine that is known to be gone."""
     spec = lease.get("spec") or {}
     identity = spec.get("holderIdentity") or ""
-    if not identity:
-        return True
-    holder = Holder.parse(identity)
-    if holder is not None and holder.is_gone:
+    if not identity or is_gone(identity):
         return True
     return now > _renewed(lease) + timedelta(seconds=spec.get("leaseDurationSeconds", DURATION_SECONDS))
 

@@ -187,7 +187,7 @@ def test_who_has_found_kept_outputs_gets_them_though_another_run_has_put_out(
             output(name, name)
     found = transfer.resolve(shared.step_uuid("load"))[2]["found"]
     put(shared, 4)
-    beside = transfer._place(shared.step_uuid("load")).beside(found)
+    beside = transfer._place(shared.step_uuid("load")).beside(found.record.kept)
     assert [one.head.name for one in beside if one.problem is None] == ["a", "b"]
 
 
@@ -585,6 +585,11 @@ class _Once:
             self._act()
 
 
+def _overtake(site: testing.Site, times: int) -> None:
+    for number in range(times):
+        _another_output(site, f"other {number}")
+
+
 def _is_head(name: str) -> bool:
     return name == "HEAD"
 
@@ -599,11 +604,7 @@ def test_a_writer_that_is_overtaken_while_it_puts_its_object_counts_anew(
 ) -> None:
     put(ours, "first")
 
-    def overtake() -> None:
-        for number in range(times):
-            _another_output(ours, f"other {number}")
-
-    objects.after = _Once("put", _is_data, overtake)
+    objects.after = _Once("put", _is_data, lambda: _overtake(ours, times))
     put(ours, "mine")
     assert got(ours) == {"unnamed": [], "value": "mine"}
     assert transfer.describe(ours.step_uuid("load"))["generation"] == times + 2
@@ -618,11 +619,7 @@ def test_a_writer_whose_object_is_removed_before_its_head_puts_it_again(
     """The last moment at which others may act: it has seen that it is alone, and HEAD is on its way."""
     put(ours, "first")
 
-    def overtake() -> None:
-        for number in range(times):
-            _another_output(ours, f"other {number}")
-
-    objects.before = _Once("put", _is_head, overtake)
+    objects.before = _Once("put", _is_head, lambda: _overtake(ours, times))
     put(ours, "mine")
     assert got(ours) == {"unnamed": [], "value": "mine"}
     for number in range(times + 1):

@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 from orchest._store import arrow, loading, pickling, verification
 from orchest._store import head as heads
-from orchest._store.commit import Output, commit
+from orchest._store.commit import Output
 from orchest._store.culprit import culprit
 from orchest._store.description import described
-from orchest._store.directory import Directory
-from orchest._store.latest import Found, beside, latest
 from orchest._store.output_file import OutputFile
+from orchest._store.places import place
 from orchest._store.stored import GoneError
 from orchest.config import Config
 from orchest.config import verification as verification_mode
@@ -37,8 +36,9 @@ from orchest.error import (
 from orchest.utils import current_pipeline, get_pipeline, get_step_uuid, say  # noqa: F401 - others rely on the names
 
 if TYPE_CHECKING:
-    from orchest._store.commit import Write
+    from orchest._store.latest import Found
     from orchest._store.object_store import Prefix
+    from orchest._store.places import Folder
     from orchest.pipeline import PipelineStep
 
 
@@ -105,12 +105,12 @@ def output_to_disk(
     told = json.dumps({"producer": _producer(step_uuid), "content": described(data)}, separators=(",", ":")).encode()
     whole = Output(head, _run, Config.keep_named_outputs, told)
     write = _written if serialization is not None else _serialized
-    place = _place(step_uuid)
+    target = _place(step_uuid)
     try:
-        place.commit(whole, lambda file: write(data, file, tag, portable=portable))
+        target.commit(whole, lambda file: write(data, file, tag, portable=portable))
     except OSError as problem:
         raise SerializationError(
-            f"The output of {_label(step_uuid)} cannot be stored: {problem}. {place.mend(problem)}, then run the step "
+            f"The output of {_label(step_uuid)} cannot be stored: {problem}. {target.mend(problem)}, then run the step "
             "again."
         ) from problem
     except SerializationError as problem:
@@ -238,41 +238,10 @@ def describe(step_uuid: str) -> dict[str, Any]:
     return {"step_uuid": step_uuid, **_description(found, step_uuid), "others": others}
 
 
-# ---- where outputs lie
+def _place(step_uuid: str) -> Folder | Prefix:
+    """Where its outputs lie."""
+    return place(Config.get_step_data_dir(step_uuid), step_uuid, durable=Config.durable)
 
-
-class _Folder:
-    """Of a step's outputs; `Prefix` is that of an object store."""
-
-    def __init__(self, path: str, step_uuid: str) -> None:
-        self._directory = Directory(path, step_uuid)
-
-    def commit(self, output: Output, write: Write) -> None:
-        commit(self._directory, output, write, durable=Config.durable)
-
-    def latest(self) -> Found:
-        return latest(self._directory)
-
-    def beside(self, found: Found) -> list[Found]:
-        return beside(self._directory, found)
-
-    def mend(self, problem: OSError) -> str:
-        del problem
-        return f"Make room or mend the permissions of {self._directory.path}"
-
-
-def _place(step_uuid: str) -> _Folder | Prefix:
-    address = Config.get_step_data_dir(step_uuid)
-    if address.startswith(_LOCAL):
-        return _Folder(address[len(_LOCAL) :], step_uuid)
-    if "://" not in address:
-        return _Folder(address, step_uuid)
-    from orchest._store.object_store import Prefix
-
-    return Prefix(address, step_uuid)
-
-
-_LOCAL = "file://"
 
 # ---- putting out
 
@@ -439,7 +408,7 @@ def _beside(step_uuid: str, found: Found) -> list[Found]:
     if found.record is None or not found.record.kept:
         return []
     try:
-        return _place(step_uuid).beside(found)
+        return _place(step_uuid).beside(found.record.kept)
     except DeserializationError as problem:
         raise _unreadable(_label(step_uuid), problem) from None
 
@@ -588,7 +557,7 @@ def _told(found: Found) -> dict[str, Any]:
     try:
         told = json.loads(found.file.trailer.told)
         known = {"step_uuid", "name", "generation", "timestamp"}
-        sound = all(known <= set(one) and isinstance(one, dict) for one in told.get("producer", {}).get("inputs", []))
+        sound = all(isinstance(one, dict) and known <= set(one) for one in told.get("producer", {}).get("inputs", []))
     except (AttributeError, RecursionError, TypeError, ValueError):
         return {}
     return told if sound else {}

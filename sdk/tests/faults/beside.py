@@ -36,22 +36,20 @@ class Traffic(NamedTuple):
 
 
 def one_writer_one_reader(root: str, kind: str, size: int, seconds: float) -> Traffic:
-    site = Site(Path(root)).lay_out()
-    forked(lambda: _write_until(Writer(site, kind, size, through_the_sdk), 0)).said()
-    until = time.monotonic() + seconds
-    writer = started(lambda: _write_until(Writer(site, kind, size, through_the_sdk), until))
-    reader = forked(lambda: _read_until(site, kind, until))
-    return _traffic(writer.ending(), reader)
+    return _beside_a_reader(Writer(Site(Path(root)).lay_out(), kind, size, through_the_sdk), seconds)
 
 
 def in_place_beside_a_reader(root: str, kind: str, size: int, seconds: float) -> Traffic:
     """The original's writer, whose files are without our trailer."""
-    site = Site(Path(root)).lay_out()
-    forked(lambda: _write_until(Writer(site, kind, size, output_in_place), 0)).said()
+    return _beside_a_reader(Writer(Site(Path(root)).lay_out(), kind, size, output_in_place), seconds)
+
+
+def _beside_a_reader(writer: Writer, seconds: float) -> Traffic:
+    forked(lambda: _write_until(writer, 0)).said()
     until = time.monotonic() + seconds
-    writer = started(lambda: _write_until(Writer(site, kind, size, output_in_place), until))
-    reader = forked(lambda: _read_until(site, kind, until))
-    return _traffic(writer.ending(), reader)
+    writing = started(lambda: _write_until(writer, until))
+    reader = forked(lambda: _read_until(writer.site, writer.kind, until))
+    return _traffic(writing.ending(), reader)
 
 
 def two_writers(root: str, kind: str, size: int, seconds: float, threads: bool) -> Traffic:

@@ -22,7 +22,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 from outbox.database import Base
 from outbox.identity import new_uuid
 from reconciler.history import CycleOutcome, CycleRow
-from reconciler.holder import Holder
+from reconciler.holder import Holder, is_gone
 from services.api.http.problems import ApiError, not_found
 
 if TYPE_CHECKING:
@@ -221,8 +221,7 @@ def _settle_lost(session: Session, wish: Wish, now: datetime) -> None:
 
 
 def _is_lost(row: OperationRow, now: datetime) -> bool:
-    holder = Holder.parse(row.holder)
-    return now - row.heartbeat_at > SILENCE or (holder is not None and holder.is_gone)
+    return now - row.heartbeat_at > SILENCE or is_gone(row.holder)
 
 
 def _ending_of_lost(session: Session, row: OperationRow) -> Ending:

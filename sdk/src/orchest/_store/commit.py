@@ -52,7 +52,7 @@ def commit(directory: Directory, output: Output, write: Write, *, durable: bool)
     with _locked(directory) as lock:
         before = _recovered(directory, durable=durable)
         remaining = directory.sweep(_needed(directory, before))
-        record = _record(output, before, directory.read_head(), _last_generation(lock))
+        record = new_record(output, before, directory.read_head(), _last_generation(lock))
         try:
             _replace(directory, record, output, before, write, durable=durable)
         except BaseException:
@@ -89,7 +89,7 @@ def _replace(
     _make_durable(directory.path, durable=durable)
 
 
-def _record(output: Output, before: Found | None, head: bytes | None, last_generation: int) -> Record:
+def new_record(output: Output, before: Found | None, head: bytes | None, last_generation: int) -> Record:
     """What the output says about itself, but for what only its data tells. Pure."""
     earlier = before.record if before is not None else None
     generation = max(last_generation, earlier.generation if earlier is not None else 0) + 1

@@ -17,7 +17,7 @@ from orchest.error import DeserializationError, DiskOutputNotFoundError, Invalid
 if TYPE_CHECKING:
     from orchest._store.directory import Directory
     from orchest._store.head import Head
-    from orchest._store.trailer import Record
+    from orchest._store.trailer import Kept, Record
 
 _LOOKS = 40
 """At a directory in which things do not fit, before that is believed: a writer may be at work."""
@@ -56,13 +56,10 @@ def latest(directory: Directory) -> Found:
     raise DiskOutputNotFoundError(found)
 
 
-def beside(directory: Directory, found: Found) -> list[Found]:
-    """The earlier outputs of the same run that are kept beside the latest."""
-    if found.record is None:
-        return []
+def beside(directory: Directory, kept: list[Kept]) -> list[Found]:
+    """The earlier outputs of the same run that the record of the latest keeps beside it."""
     return [
-        _opened(directory.generation(kept.generation, kept.serialization), heads.parse(kept.head.encode()))
-        for kept in found.record.kept
+        _opened(directory.generation(one.generation, one.serialization), heads.parse(one.head.encode())) for one in kept
     ]
 
 

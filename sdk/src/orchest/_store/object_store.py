@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from orchest._store import head as heads
 from orchest._store import trailer as trailers
-from orchest._store.commit import _record
+from orchest._store.commit import new_record
 from orchest._store.latest import Found
 from orchest._store.objects import NotThereError, Objects, StoreError
 from orchest._store.output_file import OutputFile, write_all
@@ -90,7 +90,7 @@ class Prefix:
         return problem.mend if isinstance(problem, StoreError) else _mend_of_temporary_files()
 
     def _record(self, output: Output, before: _Before) -> Record:
-        record = _record(output, before.found, before.raw, before.last_generation)
+        record = new_record(output, before.found, before.raw, before.last_generation)
         name = f"{self._step}.{record.generation}-{os.urandom(4).hex()}.{output.head.serialization}"
         return record._replace(head=f"{name}{heads.SEPARATOR}{record.head}")
 
@@ -152,12 +152,10 @@ class Prefix:
             time.sleep(_PAUSE)
         raise OutputNotFoundError(found)
 
-    def beside(self, found: Found) -> list[Found]:
-        """The earlier outputs of the same run that are kept beside the latest."""
-        if found.record is None:
-            return []
+    def beside(self, kept: list[Kept]) -> list[Found]:
+        """The earlier outputs of the same run that the record of the latest keeps beside it."""
         with _told_to_readers():
-            return [self._opened_beside(kept) for kept in found.record.kept]
+            return [self._opened_beside(one) for one in kept]
 
     def _opened_beside(self, kept: Kept) -> Found:
         named = self._named(kept.head.encode(errors="replace"))
